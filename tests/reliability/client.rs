@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use passerelle::store::OperationId;
@@ -14,6 +14,9 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::bed::Gateway;
+
+/// No write takes so long, unless a test wants it.
+const LONG: Duration = Duration::from_secs(100);
 
 /// An answer with its whole body.
 #[derive(Debug, Clone)]
@@ -148,6 +151,15 @@ impl Client {
         self.send_until_known(reqwest::Method::POST, "/v1/customers", key, Some(body)).await
     }
 
+    /// Prints what may explain why a write has no outcome for so long. The time limit of a test alone would not tell it.
+    fn report(&self, key: &str, answer: Option<&Answer>) {
+        let answer = answer.map(|answer| (answer.status, answer.body.as_str()));
+        eprintln!("{key} has no outcome after {LONG:?}, at {}; the last answer: {answer:?}", jiff::Timestamp::now());
+        for gateway in &self.gateways {
+            eprintln!("the last lines of the gateway at {}:\n{}", gateway.address(), gateway.last_lines(40));
+        }
+    }
+
     /// Like `create_until_known`, for any write.
     pub(crate) async fn send_until_known(
         &self,
@@ -157,8 +169,13 @@ impl Client {
         body: Option<&Value>,
     ) -> Outcome {
         let mut unknown = None;
+        let mut report_at = Instant::now() + LONG;
         loop {
             let answer = self.send(method.clone(), path, Some(key), body).await;
+            if Instant::now() > report_at {
+                report_at += LONG;
+                self.report(key, answer.as_ref());
+            }
             match answer {
                 Some(answer) if answer.status < 300 => return Outcome::Done(answer),
                 Some(answer) if answer.code() == "outcome_unknown" => {

@@ -169,6 +169,13 @@ impl Gateway {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The last lines that the current process has logged.
+    pub(crate) fn last_lines(&self, count: usize) -> String {
+        let stderr = self.current().as_ref().map(Process::stderr).unwrap_or_default();
+        let lines: Vec<_> = stderr.lines().collect();
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+
     /// The most memory that the current process had so far, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         let id = self.current().as_ref().expect("a gateway").id();

@@ -1,6 +1,12 @@
 //! Ways in which the file of a gateway's store fails while the gateway runs, and is repaired later.
 
-use std::{fs, os::unix::fs::FileExt as _, path::PathBuf, time::SystemTime};
+use std::{
+    fs,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::PathBuf,
+    thread::sleep,
+    time::{Duration, SystemTime},
+};
 
 use rustix::process::Signal;
 
@@ -59,8 +65,14 @@ impl Gateway {
                 Repair::MoveBack(away)
             }
             StoreFault::DamagedFile => {
-                // The copy is that of one moment.
+                // The copy is that of one moment. During a checkpoint, the gateway would write into the damaged file, and take it
+                // for its own work.
                 self.signal(Signal::STOP);
+                while self.is_in_a_checkpoint() {
+                    self.signal(Signal::CONT);
+                    sleep(Duration::from_millis(1));
+                    self.signal(Signal::STOP);
+                }
                 let whole = fs::read(&file).expect("the file");
                 let damaged = fs::OpenOptions::new().write(true).open(&file).expect("the file");
                 damaged.write_all_at(&vec![0x5A; whole.len()], 0).expect("it is overwritten");
@@ -71,6 +83,21 @@ impl Gateway {
             }
         };
         Failing { gateway: self, repair }
+    }
+
+    /// Whether the gateway holds SQLite's lock of checkpoints (`WAL_CKPT_LOCK`): the byte 121 of the file beside the store.
+    fn is_in_a_checkpoint(&self) -> bool {
+        let shared = self.store_file().with_extension("db-shm");
+        let inode = format!(":{}", fs::metadata(shared).expect("the file").ino());
+        let locks = fs::read_to_string("/proc/locks").expect("the locks");
+        locks.lines().any(|line| {
+            // `1: POSIX ADVISORY WRITE 4711 fe:00:4242 121 121`: the first and the last byte are at the end.
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let [_, "POSIX", _, "WRITE", _, file, first, last] = fields[..] else { return false };
+            let first_and_last = first.parse().ok().zip(last.parse().ok());
+            file.ends_with(&inode)
+                && first_and_last.is_some_and(|(first, last): (u64, u64)| (first..=last).contains(&121))
+        })
     }
 }
 

@@ -106,6 +106,19 @@ impl Guard {
         Ok(())
     }
 
+    /// Checks, without reading the file, that no other program has changed it since the check before the transaction.
+    pub(super) fn check_unchanged(&self) -> Result<(), StoreError> {
+        if let Some(broken) = self.broken() {
+            return Err(broken);
+        }
+        if self.seen() == stamp(&self.present()?) {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(
+            "another program changed the file of the store during a transaction, which was rolled back".to_owned(),
+        ))
+    }
+
     /// Notes that the writer itself has changed the file.
     pub(super) fn settle(&self) {
         let found = fs::metadata(&self.path).ok().as_ref().and_then(stamp);
@@ -220,4 +233,75 @@ fn has_space(path: &Path) -> Result<(), StoreError> {
 #[cfg(not(unix))]
 fn has_space(_: &Path) -> Result<(), StoreError> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::unix::fs::FileExt as _};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::store::database::{
+        Group, Session, Work,
+        sqlite::{Sqlite, reserve},
+        write,
+    };
+
+    /// Executes a statement. Another program damages the file after the transaction has begun.
+    struct Write {
+        statement: &'static str,
+        damage: Option<(PathBuf, u64)>,
+    }
+
+    #[async_trait]
+    impl Work for Write {
+        type Done = u64;
+        const RUNS_ALONE: bool = true;
+
+        async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<u64, StoreError> {
+            if let Some((path, at)) = &self.damage {
+                overwrite(path, *at, b"Z");
+            }
+            session.execute(self.statement, &[]).await
+        }
+    }
+
+    async fn execute(store: &Sqlite, statement: &'static str) -> Result<u64, StoreError> {
+        write(store, Write { statement, damage: None }).await
+    }
+
+    fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
+        let file = File::options().write(true).open(path).expect("the file");
+        file.write_all_at(bytes, at).expect("it is overwritten");
+        // Not in the same tick of the filesystem's clock as the last write of the store.
+        file.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
+    }
+
+    #[tokio::test]
+    async fn what_a_transaction_reads_from_a_damaged_file_is_not_written_into_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("passerelle.db");
+        let open = || Sqlite::open(reserve(&path).expect("it is free"), None).expect("a store");
+        let store = open();
+        execute(&store, "CREATE TABLE notes (text TEXT, length INTEGER)").await.expect("a table");
+        let text = "INSERT INTO notes (text) VALUES (replace(hex(zeroblob(20000)), '0', 'a'))";
+        assert_eq!(execute(&store, text).await, Ok(1));
+        // The text is in the file now, and in no memory.
+        drop(store);
+        let store = open();
+        let bytes = fs::read(&path).expect("the file");
+        let at = bytes.windows(64).rposition(|bytes| bytes == [b'a'; 64]).expect("the text");
+        let damage = Some((path.clone(), u64::try_from(at).expect("a place")));
+        let longer = "UPDATE notes SET length = length(text)";
+        let refused = write(&store, Write { statement: longer, damage }).await.expect_err("the file has changed");
+        assert!(refused.message().contains("rolled back"), "{refused:?}");
+        // The operator repairs the file.
+        overwrite(&path, u64::try_from(at).expect("a place"), b"a");
+        assert_eq!(execute(&store, longer).await, Ok(1));
+        drop(store);
+        let is_whole = Connection::open(&path)
+            .and_then(|file| file.query_row("SELECT instr(text, 'Z') = 0 FROM notes", [], |row| row.get(0)));
+        assert_eq!(is_whole, Ok(true));
+    }
 }

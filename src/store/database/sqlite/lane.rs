@@ -135,15 +135,11 @@ pub(super) fn write_groups(
             result => settle(group, result.map_err(|failure| failure.error), callers),
         }
         if let (Some(checkpoints), Some(guard)) = (&mut checkpoints, guard)
+            && checkpoints.are_due()
             && guard.broken().is_none()
+            && let Err(error) = checkpoints.run(&session.0, guard)
         {
-            let moved = checkpoints.run(&session.0);
-            if !matches!(moved, Ok(false)) {
-                guard.settle();
-            }
-            if let Err(error) = moved {
-                LaneError::from(error).note(Some(guard));
-            }
+            LaneError::from(error).note(Some(guard));
         }
     }
     if let Some(guard) = guard {
@@ -243,7 +239,7 @@ fn transact(
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), LaneError> {
     let began = Instant::now();
-    let committed = commit(session, clock, note, jobs);
+    let committed = commit(session, clock, (guard, note), jobs);
     if committed.is_ok() {
         session.1.record_group(jobs.len(), began);
     }
@@ -262,7 +258,7 @@ fn transact(
 fn commit(
     session: &mut SqliteSession,
     clock: &Clock,
-    note: Option<&Note>,
+    (guard, note): (Option<&Guard>, Option<&Note>),
     jobs: &mut [Box<dyn Job>],
 ) -> Result<(), LaneError> {
     session.run("BEGIN IMMEDIATE")?;
@@ -275,11 +271,16 @@ fn commit(
             LaneError { error, is_of_job: !session.0.is_autocommit(), lasting: false }
         })?;
     }
-    let Some(moved) = group.head.filter(|moved| *moved != head) else {
+    let moved = group.head.filter(|moved| *moved != head);
+    if let Some(moved) = &moved {
+        session.change(head::MOVE, &head::values(moved)).map_err(|error| failure(&error))?;
+    }
+    // What a statement has read from a damaged file, it may have written into the log as well.
+    guard.map_or(Ok(()), Guard::check_unchanged)?;
+    let Some(moved) = moved else {
         session.run("COMMIT")?;
         return Ok(());
     };
-    session.change(head::MOVE, &head::values(&moved)).map_err(|error| failure(&error))?;
     // The commit itself writes the note, after it is durable.
     let before = note.and_then(|note| note.set_newest(Some(Newest { head: moved, at: group.now })));
     session.run("COMMIT").inspect_err(|_| {

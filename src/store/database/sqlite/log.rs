@@ -18,7 +18,7 @@ use std::{
 
 use rusqlite::{Connection, hooks::Wal};
 
-use super::log_note::Note;
+use super::{guard::Guard, log_note::Note};
 
 /// The `user_version` of a file that lacks nothing. Earlier versions left it so.
 const COMPLETE: i32 = 0;
@@ -51,7 +51,7 @@ impl Checkpoints {
             let _ = noting.commit(pages.unsigned_abs());
             Ok(())
         }))?;
-        checkpoint(connection)?;
+        checkpoint(connection, None)?;
         Ok(Self { logged, due_at: PAGES, note })
     }
 
@@ -60,12 +60,14 @@ impl Checkpoints {
         &self.note
     }
 
-    /// Moves the log into the file if it is long enough. Call it after each transaction. `true`: it has moved it.
-    pub(super) fn run(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
-        if self.logged.load(Ordering::Relaxed) < self.due_at {
-            return Ok(false);
-        }
-        let moved = checkpoint(connection).map(|_| true);
+    /// Whether the log is long enough to be moved into the file. Ask after each transaction.
+    pub(super) fn are_due(&self) -> bool {
+        self.logged.load(Ordering::Relaxed) >= self.due_at
+    }
+
+    /// Moves the log into the file.
+    pub(super) fn run(&mut self, connection: &Connection, guard: &Guard) -> rusqlite::Result<()> {
+        let moved = checkpoint(connection, Some(guard)).map(|_| ());
         // A reader or a full disk can prevent it. Then the log grows, and the next try is not at the next commit.
         self.due_at = self.logged.load(Ordering::Relaxed).saturating_add(PAGES);
         moved
@@ -76,13 +78,23 @@ impl Checkpoints {
 ///
 /// A process can be killed between two pages. So all others come first, and the header that says [`COMPLETE`] last.
 pub(super) fn end(connection: &Connection) -> rusqlite::Result<bool> {
-    Ok(checkpoint(connection)? && moves(connection, "PRAGMA wal_checkpoint(TRUNCATE)")?)
+    Ok(checkpoint(connection, None)? && moves(connection, "PRAGMA wal_checkpoint(TRUNCATE)")?)
 }
 
-/// Moves what is in the log into the file. `false`: not all of it.
-fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+/// Moves what is in the log into the file. `false`: not all of it. If another program has changed the file since the last
+/// transaction began, nothing is moved: the next transaction looks at its contents first.
+fn checkpoint(connection: &Connection, guard: Option<&Guard>) -> rusqlite::Result<bool> {
     connection.pragma_update(None, "user_version", NEEDS_LOG)?;
-    let moved = moves(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+    let moved = match guard {
+        Some(guard) if guard.check_unchanged().is_err() => Ok(false),
+        _ => {
+            let moved = moves(connection, "PRAGMA wal_checkpoint(PASSIVE)");
+            if let Some(guard) = guard {
+                guard.settle();
+            }
+            moved
+        }
+    };
     connection.pragma_update(None, "user_version", COMPLETE)?;
     moved
 }
