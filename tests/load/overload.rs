@@ -22,6 +22,10 @@ const REFUSED_WITHIN: Duration = Duration::from_millis(20);
 /// No answer of `/livez` takes longer.
 const ALIVE_WITHIN: Duration = Duration::from_millis(100);
 
+/// The p99 of a merchant that sends few requests, beside one that causes overload: so many times its p99 beside the peak, and this
+/// time.
+const QUIET: (u32, Duration) = (2, Duration::from_millis(2));
+
 /// The part of the peak that the gateway still answers, and answers again so soon after the overload.
 const GOODPUT: f64 = 0.9;
 const RECOVERED_WITHIN: Duration = Duration::from_secs(5);
@@ -241,6 +245,8 @@ async fn at_twice_the_peak_the_gateway_answers_as_many_requests_and_refuses_the_
     if is_judged() {
         all.load.assert_says_something();
         let (goodput, refused) = (all.median(), p99(&all.load.seen.refused));
+        let (quiet, at_peak) = (p99(&all.load.quiet), p99(&all.quiet_at_peak));
+        assert!(quiet <= at_peak * QUIET.0 + QUIET.1, "{quiet:?} of a quiet merchant, {at_peak:?} at the peak");
         assert!(goodput >= GOODPUT && refused <= REFUSED_WITHIN, "goodput {goodput}, refusals {refused:?}");
     }
 }

@@ -102,9 +102,9 @@ impl Gateway {
             None => format!("url = \"sqlite:{}\"", folder.path().join("store/passerelle.db").display()),
         };
         // The tests wait a minute for a provider that is back, and its short time-outs pass on a busy machine too. So the
-        // pauses of breakers are short.
+        // pauses of breakers are short. Other tests use the processors as well, which is no overload of this gateway.
         let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{}\n[store]\n{place}\n{}\n[outbound]\nallow_insecure = true\n{}\n\
+            "[server]\nlisten = \"127.0.0.1:0\"\noverload_wait = \"5m\"\n{}\n[store]\n{place}\n{}\n[outbound]\nallow_insecure = true\n{}\n\
              [outbound.breaker]\npause = \"100ms\"\nmax_pause = \"500ms\"\n[merchants.acme]\napi_keys = [\"sk_acme\"]\nactive = \"main\"\nregion = \"SN\"\n\
              {}{}",
             setup.server,
