@@ -2,12 +2,13 @@
 
 use std::{
     fs,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::FileExt as _,
     path::PathBuf,
     thread::sleep,
     time::{Duration, SystemTime},
 };
 
+use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 
 use super::Gateway;
@@ -85,19 +86,13 @@ impl Gateway {
         Failing { gateway: self, repair }
     }
 
-    /// Whether the gateway holds SQLite's lock of checkpoints (`WAL_CKPT_LOCK`): the byte 121 of the file beside the store.
+    /// Whether the newest header says that the file needs its log, as from the beginning of a checkpoint to its end.
     fn is_in_a_checkpoint(&self) -> bool {
-        let shared = self.store_file().with_extension("db-shm");
-        let inode = format!(":{}", fs::metadata(shared).expect("the file").ino());
-        let locks = fs::read_to_string("/proc/locks").expect("the locks");
-        locks.lines().any(|line| {
-            // `1: POSIX ADVISORY WRITE 4711 fe:00:4242 121 121`: the first and the last byte are at the end.
-            let fields: Vec<_> = line.split_whitespace().collect();
-            let [_, "POSIX", _, "WRITE", _, file, first, last] = fields[..] else { return false };
-            let first_and_last = first.parse().ok().zip(last.parse().ok());
-            file.ends_with(&inode)
-                && first_and_last.is_some_and(|(first, last): (u64, u64)| (first..=last).contains(&121))
-        })
+        let file = Connection::open_with_flags(self.store_file(), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the file");
+        file.busy_timeout(Duration::ZERO).expect("no waiting");
+        // It cannot be read if the gateway was stopped in the middle of a commit.
+        let version: Result<u32, _> = file.pragma_query_value(None, "user_version", |row| row.get(0));
+        version.map_or(true, |version| version != 0)
     }
 }
 

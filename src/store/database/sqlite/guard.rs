@@ -114,6 +114,8 @@ impl Guard {
         if self.seen() == stamp(&self.present()?) {
             return Ok(());
         }
+        // The next check looks at the contents, also if the file has its old time again by then.
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Err(StoreError::Unavailable(
             "another program changed the file of the store during a transaction, which was rolled back".to_owned(),
         ))
@@ -156,8 +158,11 @@ impl Guard {
             let found = fs::metadata(path).map_err(|error| lost(path, &error))?;
             if identity(&found) == known { Ok(found) } else { Err(gone(path, "replaced")) }
         };
+        // It is read first: another thread may note the length of a log that has grown since this thread looked.
+        let known = self.log_length.load(Ordering::Relaxed);
         let length = same(&self.log, self.log_identity)?.len().min(log::LARGEST.into());
-        if length < self.log_length.fetch_max(length, Ordering::Relaxed) {
+        self.log_length.fetch_max(length, Ordering::Relaxed);
+        if length < known {
             // Writes that were answered may be lost.
             let truncated = gone(&self.log, "truncated");
             self.stop(truncated.clone());

@@ -175,7 +175,7 @@ impl Drop for Settled {
 
 /// Moves the log into the file, so that the next start finds one file. Where that is not possible, the log stays.
 fn close(connection: &Connection, guard: &Guard) {
-    if guard.check(connection).is_ok() && log::end(connection).unwrap_or(false) {
+    if guard.check(connection).is_ok() && log::end(connection, guard).unwrap_or(false) {
         // The log is empty now, and SQLite removes it.
         let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
     }
@@ -275,7 +275,7 @@ fn commit(
     if let Some(moved) = &moved {
         session.change(head::MOVE, &head::values(moved)).map_err(|error| failure(&error))?;
     }
-    // What a statement has read from a damaged file, it may have written into the log as well.
+    // A statement may have read a damaged page. What it read must not be committed.
     guard.map_or(Ok(()), Guard::check_unchanged)?;
     let Some(moved) = moved else {
         session.run("COMMIT")?;

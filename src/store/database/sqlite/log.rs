@@ -77,8 +77,9 @@ impl Checkpoints {
 /// Moves the whole log into the file, before the connection is closed. `false`: another program reads, so the log stays.
 ///
 /// A process can be killed between two pages. So all others come first, and the header that says [`COMPLETE`] last.
-pub(super) fn end(connection: &Connection) -> rusqlite::Result<bool> {
-    Ok(checkpoint(connection, None)? && moves(connection, "PRAGMA wal_checkpoint(TRUNCATE)")?)
+pub(super) fn end(connection: &Connection, guard: &Guard) -> rusqlite::Result<bool> {
+    let is_moved = checkpoint(connection, Some(guard))? && guard.check_unchanged().is_ok();
+    Ok(is_moved && moves(connection, "PRAGMA wal_checkpoint(TRUNCATE)")?)
 }
 
 /// Moves what is in the log into the file. `false`: not all of it. If another program has changed the file since the last
@@ -126,4 +127,30 @@ fn header(mut file: &File) -> std::io::Result<Vec<u8>> {
     file.seek(SeekFrom::Start(0))?;
     file.take(100).read_to_end(&mut header)?;
     Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn no_log_is_moved_into_a_file_that_another_program_has_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("passerelle.db");
+        let connection = Connection::open(&path).expect("a database");
+        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE notes (text TEXT)").expect("a table");
+        let guard = Guard::of(&path).expect("a guard");
+        let bytes = fs::read(&path).expect("the file");
+        let file = File::options().write(true).open(&path).expect("the file");
+        file.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
+        assert_eq!(checkpoint(&connection, Some(&guard)), Ok(false));
+        assert_eq!(end(&connection, &guard), Ok(false));
+        assert_eq!(fs::read(&path).expect("the file"), bytes);
+        guard.check(&connection).expect("its contents are valid");
+        assert_eq!(checkpoint(&connection, Some(&guard)), Ok(true));
+        assert_ne!(fs::read(&path).expect("the file"), bytes);
+        assert_eq!(guard.check_unchanged(), Ok(()), "the gateway itself has changed it");
+    }
 }
