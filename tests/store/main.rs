@@ -20,6 +20,7 @@ mod server;
 mod suite;
 #[path = "../shared/trial.rs"]
 mod trial;
+mod unanswered;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -41,6 +42,7 @@ fn main() {
     trials.extend(server::trials());
     trials.extend(replicas::trials());
     trials.extend(distance::trials());
+    trials.extend(unanswered::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     cluster::stop();
     conclusion.exit();

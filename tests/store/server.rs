@@ -2,10 +2,6 @@
 
 use std::{
     fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -13,11 +9,6 @@ use libtest_mimic::Trial;
 use passerelle::store::{Claim, End, Event, Inspection, OperationId, State, Store, StoreError, audit::Broken};
 
 use rustix::process::Signal;
-use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixStream},
-};
 
 use crate::{
     bed::{Bed, answer, claim, done, key, keyed},
@@ -42,7 +33,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         sslmode_require_refuses_a_server_without_tls,
         leases_use_the_clock_of_the_database,
         an_inspection_changes_nothing,
-        a_claim_whose_commit_was_not_answered_is_released,
         an_older_database_is_not_written_until_a_restart,
     ];
     trials.into_iter().map(cluster::or_ignored).collect()
@@ -314,64 +304,6 @@ async fn an_inspection_changes_nothing() {
     let id = claim(&store, keyed("acme", "k", "r")).await;
     let seen = inspect().await.expect("the operations");
     assert_eq!(seen.iter().map(|record| record.id).collect::<Vec<_>>(), [id]);
-}
-
-/// Starts a proxy between a store and its server. Once the returned flag is set, the proxy forwards one more commit, and
-/// no answers on that connection from then on.
-fn cutting_proxy(bed: &mut Bed, folder: &TempDir) -> Arc<AtomicBool> {
-    let (server, database) = cluster::place(&bed.url);
-    let listener = UnixListener::bind(folder.path().join(cluster::SOCKET)).expect("a socket");
-    bed.url = cluster::url(folder.path(), database);
-    let cut_next_commit = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&cut_next_commit);
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let server = UnixStream::connect(server.join(cluster::SOCKET)).await.expect("a connection");
-            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
-                (client.into_split(), server.into_split());
-            let (cut_next_commit, is_cut) = (Arc::clone(&cut_next_commit), Arc::new(AtomicBool::new(false)));
-            let cut = Arc::clone(&is_cut);
-            tokio::spawn(async move {
-                let mut bytes = [0; 1 << 13];
-                while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
-                    let commits = bytes[..count].windows(7).any(|text| text == b"COMMIT\0");
-                    cut.fetch_or(commits && cut_next_commit.swap(false, Ordering::SeqCst), Ordering::SeqCst);
-                    if to_server.write_all(&bytes[..count]).await.is_err() {
-                        break;
-                    }
-                }
-            });
-            tokio::spawn(async move {
-                let mut bytes = [0; 1 << 13];
-                while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
-                    if !is_cut.load(Ordering::SeqCst) && to_client.write_all(&bytes[..count]).await.is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    flag
-}
-
-async fn a_claim_whose_commit_was_not_answered_is_released() {
-    let (mut bed, folder) = (bed(), tempfile::tempdir().expect("a folder"));
-    let cut_next_commit = cutting_proxy(&mut bed, &folder);
-    let store = bed.open().await;
-    claim(&store, keyed("acme", "before", "r")).await;
-    cut_next_commit.store(true, Ordering::SeqCst);
-    let refused = store.operations().claim(keyed("acme", "k", "r")).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    let begin = Instant::now();
-    let events = async || {
-        let records = store.audit().records(1, 10).await.expect("audit");
-        records.iter().map(|record| record.event).collect::<Vec<_>>()
-    };
-    while events().await != [Event::Intent, Event::NotSent] {
-        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", events().await);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    claim(&store, keyed("acme", "k", "r")).await;
 }
 
 /// As after a restored backup, or where a standby was promoted without the last writes.

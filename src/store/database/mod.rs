@@ -239,6 +239,34 @@ pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -
     settled(answer, time).await
 }
 
+/// Like [`write`]. If the caller gets an error, the work may be durable all the same, because the database was too slow, or its
+/// answer to the commit was lost. Then `undo` runs in the background, after the work has come to its end in this process.
+pub(in crate::store) async fn write_or_undo<W: Work>(
+    database: &dyn Database,
+    work: W,
+    undo: impl Future<Output = ()> + Send + 'static,
+) -> Result<W::Done, StoreError> {
+    let (job, mut answer) = job(work);
+    let time = database.statements().begin(Access::Write);
+    database.write(job);
+    let (error, late) = match tokio::time::timeout(TIMEOUT, &mut answer).await {
+        Ok(Ok(Ok(done))) => return Ok(done),
+        Ok(Ok(Err(error))) => (error, None),
+        Ok(Err(_)) => (closed(), None),
+        Err(_) => (silent(), Some(answer)),
+    };
+    if let Some(time) = time {
+        time.count_failure();
+    }
+    tokio::spawn(async move {
+        if let Some(answer) = late {
+            let _ = answer.await;
+        }
+        undo.await;
+    });
+    Err(error)
+}
+
 /// Executes work that only reads.
 pub(in crate::store) async fn read<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
     let (job, answer) = job(work);

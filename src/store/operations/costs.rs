@@ -188,7 +188,7 @@ impl Bench {
 
     fn take_over(&mut self, only: Option<OperationId>, expected: usize) {
         let terms = Arc::clone(&self.terms);
-        assert_eq!(self.run(&TakeOver { terms, only, limit: 16 }).len(), expected);
+        assert_eq!(self.run(&TakeOver { terms, only, limit: 16, begun: Arc::default() }).len(), expected);
     }
 
     fn read(&mut self, state: Option<State>, id: Option<OperationId>, after: Option<OperationId>) {

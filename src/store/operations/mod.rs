@@ -33,13 +33,10 @@ mod reaping;
 mod record;
 mod rows;
 mod takeovers;
+mod unanswered;
 mod unfinished;
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -61,7 +58,7 @@ use super::{
     audit::Event,
     carried::CarriedChanges,
     contacts::{ContactChanges, ContactsOf},
-    database::{TIMEOUT, Work, closed, job, read, silent, write},
+    database::{Work, read, write},
     error::StoreError,
     ids::folded,
     lease::Lease,
@@ -141,50 +138,6 @@ impl OperationLog {
             Found::Erased(stored) => Claim::Erased(self.opened(stored)?),
             Found::Moved => Claim::Moved,
         }))
-    }
-
-    /// Makes a claim. The caller that gets an error answers its client that nothing is sent. The claim can be durable
-    /// all the same: the database was too slow, or its answer to the commit was lost. Such a claim is released in the
-    /// background, so that the key is free again and no worker reconciles the write for nothing.
-    async fn claim_or_release(&self, id: OperationId, work: claims::MakeClaim) -> Result<Found, StoreError> {
-        let inserted = Arc::clone(&work.inserted);
-        let (job, mut answer) = job(work);
-        self.store.database.write(job);
-        let (refusal, late) = match tokio::time::timeout(TIMEOUT, &mut answer).await {
-            Ok(Ok(Ok(found))) => return Ok(found),
-            Ok(Ok(Err(error))) => (error, None),
-            Ok(Err(_)) => (closed(), None),
-            Err(_) => (silent(), Some(answer)),
-        };
-        self.store.note_failure(&refusal);
-        if late.is_none() && !inserted.load(Ordering::Relaxed) {
-            return Err(refusal);
-        }
-        let log = self.clone();
-        tokio::spawn(async move {
-            // First the late claim has to come to its end, or the release would come before it.
-            if let Some(answer) = late {
-                let _ = answer.await;
-            }
-            if inserted.load(Ordering::Relaxed) {
-                log.release(id).await;
-            }
-        });
-        Err(refusal)
-    }
-
-    /// Deletes the row of a claim whose write was not sent, as soon as the database allows it.
-    async fn release(&self, id: OperationId) {
-        const EVERY: Duration = Duration::from_millis(500);
-        // After this time another process may have taken the operation over, and the release would change nothing.
-        let gives_up = Instant::now() + self.store.terms.lease;
-        while let Err(error) = self.finish(id, 1, End::NotSent).await {
-            if Instant::now() > gives_up {
-                tracing::warn!(operation.id = %id, "a claim whose write was not sent cannot be released: {error}");
-                return;
-            }
-            tokio::time::sleep(EVERY).await;
-        }
     }
 
     /// Keeps how an attempt ended. `false`: a newer attempt has taken the operation over, and nothing was changed.
@@ -318,23 +271,6 @@ impl OperationLog {
         has_marker: bool,
     ) -> Result<Adopted, StoreError> {
         self.write(takeovers::Adopt { id, attempt, customer: customer.to_owned(), has_marker }).await
-    }
-
-    /// Takes over operations whose lease has run out, and operations whose outcome is unknown and which are due to be
-    /// reconciled. Each gets a new attempt, of this process. If an older attempt finishes later, that changes nothing.
-    ///
-    /// The caller must not call it while [`OperationLog::is_renewal_overdue`]. A process that was stopped for a while
-    /// would take over its own operations, while its own tasks still execute them.
-    pub async fn take_over(&self, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let taken = self.write(takeovers::TakeOver { terms: Arc::clone(&self.store.terms), only: None, limit }).await?;
-        taken.into_iter().map(|stored| self.opened(stored)).collect()
-    }
-
-    /// Takes over one operation, even before it is due to be reconciled, and even if it is held. `None` where another
-    /// attempt has a lease on it, or its outcome is known.
-    pub async fn take_over_one(&self, id: OperationId) -> Result<Option<Record>, StoreError> {
-        let only = takeovers::TakeOver { terms: Arc::clone(&self.store.terms), only: Some(id), limit: 1 };
-        self.write(only).await?.pop().map(|stored| self.opened(stored)).transpose()
     }
 
     /// One operation of a merchant.

@@ -4,13 +4,17 @@
 //! older attempt cannot change the row any more. But the database cannot stop the former process from sending a request
 //! to the provider. For that, each process looks at its own clock before it sends (`lease.rs`).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
 use super::{
     record::{Adopted, Resend},
     rows::{Stored, after, before, columns},
+    unanswered::Begun,
 };
 use crate::store::{
     audit::{Event, record},
@@ -194,6 +198,7 @@ pub(in crate::store) struct TakeOver {
     /// Only this operation, whether it is due or not.
     pub(in crate::store) only: Option<OperationId>,
     pub(in crate::store) limit: usize,
+    pub(super) begun: Begun,
 }
 
 #[async_trait]
@@ -224,7 +229,7 @@ impl Work for TakeOver {
             Value::Integer(limited(self.limit)),
             Value::Text(&only),
         ];
-        let mut taken = Vec::new();
+        let (mut taken, mut begun) = (Vec::new(), Vec::new());
         for row in session.rows(select, &values).await? {
             let mut stored = Stored::read(row)?;
             stored.attempt += 1;
@@ -244,8 +249,11 @@ impl Work for TakeOver {
                 continue;
             }
             record(session, group, Event::TakenOver, stored.subject()).await?;
+            begun.push((stored.id, stored.attempt));
             taken.push(stored);
         }
+        // Another execution of this work has begun others, and was rolled back.
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = begun;
         Ok(taken)
     }
 }

@@ -92,7 +92,7 @@ impl Gateway {
         file.busy_timeout(Duration::ZERO).expect("no waiting");
         // It cannot be read if the gateway was stopped in the middle of a commit.
         let version: Result<u32, _> = file.pragma_query_value(None, "user_version", |row| row.get(0));
-        version.map_or(true, |version| version != 0)
+        !version.is_ok_and(|version| version == 0)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Connections to a PostgreSQL server, and the migration of its schema.
 
-use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
 use tokio_postgres::{
     Config, NoTls,
     config::{Host, SslMode},
@@ -68,7 +69,13 @@ impl Server {
             None => Manager::from_config(self.config.clone(), NoTls, recycling),
         };
         let session = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend) })
+            Box::pin(async move {
+                // The time limits of the pool do not count for its hooks.
+                match timeout(TIMEOUT, client.batch_execute(SESSION)).await {
+                    Ok(prepared) => prepared.map_err(HookError::Backend),
+                    Err(_) => Err(HookError::message("the database does not answer")),
+                }
+            })
         });
         Pool::builder(manager)
             .max_size(size)
