@@ -24,9 +24,11 @@ pub(super) async fn finish_later(
     let stops_at = Instant::now() + LONGEST_ATTEMPT;
     while Instant::now() < stops_at {
         tokio::time::sleep(INTERVAL).await;
-        // After `Finished::Shared` a worker takes the write over, because this answer is not the true one.
-        if finish(&store, id, attempt, end.clone(), is_keyed, refuses_shared).await.is_ok() {
-            return;
+        match finish(&store, id, attempt, end.clone(), is_keyed, refuses_shared).await {
+            // This answer is not the true one. A worker takes the write over and reconciles it.
+            Ok(Finished::Shared) => return store.give_back(id, attempt).await,
+            Ok(Finished::Stored | Finished::Overtaken) => return,
+            Err(_) => {}
         }
     }
 }

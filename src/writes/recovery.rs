@@ -32,6 +32,7 @@ use tokio::{
 
 use super::{
     Attempt, AttemptTime, ClientPresence, End, Record, StoredWrite, Waiters, WriteAnswer, Writes,
+    ends::finish_later,
     reconcile_phase::{RECONCILES_BEFORE_GIVING_UP, ReconcilePhase},
 };
 use crate::{
@@ -284,8 +285,9 @@ impl Writes {
         let without_surface = StoredAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
         let answer = record.answer.clone().or_else(unknown).unwrap_or(without_surface);
         let end = End::Unknown { reconcile_after: None, answer };
-        if let Err(error) = self.store.finish(record.id, record.attempt, end).await {
-            tracing::warn!(operation.id = %record.id, "the store cannot keep that a write is held: {error}");
+        if let Err(error) = self.store.finish(record.id, record.attempt, end.clone()).await {
+            tracing::warn!(operation.id = %record.id, "the store cannot keep yet that a write is held: {error}");
+            tokio::spawn(finish_later(self.store.clone(), record.id, record.attempt, end, true, false));
         }
     }
 }

@@ -94,15 +94,16 @@ async fn given_back() {
     cut_next_commit.store(true, Ordering::SeqCst);
     let refused = operations.take_over(10).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    // The lease of the lost takeover would last for longer, and the process would renew it.
+    // The clock of this store stands still, so the lease of the lost takeover does not run out.
     soon("it is taken over again", async || {
         let taken = operations.take_over(10).await.unwrap_or_default();
-        taken.iter().map(|record| (record.id, record.attempt)).collect::<Vec<_>>() == [(id, 3)]
+        // A repetition may not have been answered in time either.
+        taken.iter().any(|record| record.id == id && record.attempt >= 3)
     })
     .await;
 }
 
-/// Waits for less than a lease.
+/// Waits until something is so.
 async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let begin = Instant::now();
     while !is_so().await {

@@ -36,6 +36,7 @@ pub(in crate::store) mod sqlite;
 pub(in crate::store) mod values;
 
 use std::{
+    convert::Infallible,
     fmt,
     panic::AssertUnwindSafe,
     sync::{
@@ -187,6 +188,8 @@ struct Pending<W: Work> {
     work: W,
     done: Option<W::Done>,
     reply: oneshot::Sender<Result<W::Done, StoreError>>,
+    /// It is dropped with the job: when the job has ended, or was skipped.
+    _end: Option<oneshot::Sender<Infallible>>,
 }
 
 /// Receives the result of a job.
@@ -195,7 +198,7 @@ pub(in crate::store) type Answered<T> = oneshot::Receiver<Result<T, StoreError>>
 /// A job of some work, and the receiver of its result.
 pub(in crate::store) fn job<W: Work>(work: W) -> (Box<dyn Job>, Answered<W::Done>) {
     let (reply, answer) = oneshot::channel();
-    (Box::new(Pending { work, done: None, reply }), answer)
+    (Box::new(Pending { work, done: None, reply, _end: None }), answer)
 }
 
 #[async_trait]
@@ -240,31 +243,24 @@ pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -
 }
 
 /// Like [`write`]. If the caller gets an error, the work may be durable all the same, because the database was too slow, or its
-/// answer to the commit was lost. Then `undo` runs in the background, after the work has come to its end in this process.
+/// answer to the commit was lost. Then `undo` runs in the background, after the work has ended or was skipped.
 pub(in crate::store) async fn write_or_undo<W: Work>(
     database: &dyn Database,
     work: W,
     undo: impl Future<Output = ()> + Send + 'static,
 ) -> Result<W::Done, StoreError> {
-    let (job, mut answer) = job(work);
+    let (reply, answer) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
     let time = database.statements().begin(Access::Write);
-    database.write(job);
-    let (error, late) = match tokio::time::timeout(TIMEOUT, &mut answer).await {
-        Ok(Ok(Ok(done))) => return Ok(done),
-        Ok(Ok(Err(error))) => (error, None),
-        Ok(Err(_)) => (closed(), None),
-        Err(_) => (silent(), Some(answer)),
-    };
-    if let Some(time) = time {
-        time.count_failure();
+    database.write(Box::new(Pending { work, done: None, reply, _end: Some(end) }));
+    let result = settled(answer, time).await;
+    if result.is_err() {
+        tokio::spawn(async move {
+            let _ = ended.await;
+            undo.await;
+        });
     }
-    tokio::spawn(async move {
-        if let Some(answer) = late {
-            let _ = answer.await;
-        }
-        undo.await;
-    });
-    Err(error)
+    result
 }
 
 /// Executes work that only reads.

@@ -21,6 +21,7 @@ use super::{
     reaping::Reap,
     record::{Adopted, EarlierContents, Finished, Reaped, Resend, State},
     takeovers::{Adopt, Renew, SendAgain, TakeOver},
+    unanswered::Begun,
 };
 use crate::store::{
     audit::Event,
@@ -188,7 +189,7 @@ impl Bench {
 
     fn take_over(&mut self, only: Option<OperationId>, expected: usize) {
         let terms = Arc::clone(&self.terms);
-        assert_eq!(self.run(&TakeOver { terms, only, limit: 16, begun: Arc::default() }).len(), expected);
+        assert_eq!(self.run(&TakeOver { terms, only, limit: 16, begun: Begun::default() }).len(), expected);
     }
 
     fn read(&mut self, state: Option<State>, id: Option<OperationId>, after: Option<OperationId>) {

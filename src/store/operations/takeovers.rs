@@ -4,17 +4,14 @@
 //! older attempt cannot change the row any more. But the database cannot stop the former process from sending a request
 //! to the provider. For that, each process looks at its own clock before it sends (`lease.rs`).
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 use super::{
     record::{Adopted, Resend},
     rows::{Stored, after, before, columns},
-    unanswered::Begun,
+    unanswered::{Begun, Leased},
 };
 use crate::store::{
     audit::{Event, record},
@@ -229,7 +226,9 @@ impl Work for TakeOver {
             Value::Integer(limited(self.limit)),
             Value::Text(&only),
         ];
-        let (mut taken, mut begun) = (Vec::new(), Vec::new());
+        // An earlier execution of this work was rolled back.
+        self.begun.clear();
+        let mut taken = Vec::new();
         for row in session.rows(select, &values).await? {
             let mut stored = Stored::read(row)?;
             stored.attempt += 1;
@@ -249,11 +248,9 @@ impl Work for TakeOver {
                 continue;
             }
             record(session, group, Event::TakenOver, stored.subject()).await?;
-            begun.push((stored.id, stored.attempt));
+            self.begun.add(Leased { id: stored.id, attempt: stored.attempt, since: Some(group.now) });
             taken.push(stored);
         }
-        // Another execution of this work has begun others, and was rolled back.
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = begun;
         Ok(taken)
     }
 }
