@@ -242,7 +242,7 @@ pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -
     settled(answer, time).await
 }
 
-/// Like [`write`]. If the caller gets an error, the work may be durable all the same, because the database was too slow, or its
+/// Like [`write()`]. If the caller gets an error, the work may be durable all the same, because the database was too slow, or its
 /// answer to the commit was lost. Then `undo` runs in the background, after the work has ended or was skipped.
 pub(in crate::store) async fn write_or_undo<W: Work>(
     database: &dyn Database,
