@@ -18,3 +18,18 @@ pub(super) struct Terms {
     /// How long finished operations are kept.
     pub(super) tombstones: Duration,
 }
+
+#[cfg(test)]
+impl Terms {
+    /// Those of a process that has the database alone.
+    pub(super) fn tested() -> Self {
+        Self {
+            worker: "this".to_owned(),
+            is_exclusive: true,
+            lease: Duration::from_secs(30),
+            joining: Duration::from_mins(2),
+            answers: Duration::from_hours(72),
+            tombstones: Duration::from_hours(720),
+        }
+    }
+}

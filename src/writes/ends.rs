@@ -25,7 +25,8 @@ pub(super) async fn finish_later(
     while Instant::now() < stops_at {
         tokio::time::sleep(INTERVAL).await;
         match finish(&store, id, attempt, end.clone(), is_keyed, refuses_shared).await {
-            // This answer is not the true one. A worker takes the write over and reconciles it.
+            // This answer is not the true one. The write is taken over and reconciled: by a worker, or if it is held, when its
+            // client repeats the request.
             Ok(Finished::Shared) => return store.give_back(id, attempt).await,
             Ok(Finished::Stored | Finished::Overtaken) => return,
             Err(_) => {}

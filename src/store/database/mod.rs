@@ -193,12 +193,12 @@ struct Pending<W: Work> {
 }
 
 /// Receives the result of a job.
-pub(in crate::store) type Answered<T> = oneshot::Receiver<Result<T, StoreError>>;
+type Answered<T> = oneshot::Receiver<Result<T, StoreError>>;
 
-/// A job of some work, and the receiver of its result.
-pub(in crate::store) fn job<W: Work>(work: W) -> (Box<dyn Job>, Answered<W::Done>) {
+/// A job of some work, and the receiver of its result. `end` is dropped with the job.
+fn job<W: Work>(work: W, end: Option<oneshot::Sender<Infallible>>) -> (Box<dyn Job>, Answered<W::Done>) {
     let (reply, answer) = oneshot::channel();
-    (Box::new(Pending { work, done: None, reply, _end: None }), answer)
+    (Box::new(Pending { work, done: None, reply, _end: end }), answer)
 }
 
 #[async_trait]
@@ -236,10 +236,7 @@ impl<W: Work> Job for Pending<W> {
 
 /// Executes work that writes, and waits until it is durable.
 pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
-    let (job, answer) = job(work);
-    let time = database.statements().begin(Access::Write);
-    database.write(job);
-    settled(answer, time).await
+    execute(database, work, None).await
 }
 
 /// Like [`write()`]. If the caller gets an error, the work may be durable all the same, because the database was too slow, or its
@@ -249,11 +246,8 @@ pub(in crate::store) async fn write_or_undo<W: Work>(
     work: W,
     undo: impl Future<Output = ()> + Send + 'static,
 ) -> Result<W::Done, StoreError> {
-    let (reply, answer) = oneshot::channel();
     let (end, ended) = oneshot::channel();
-    let time = database.statements().begin(Access::Write);
-    database.write(Box::new(Pending { work, done: None, reply, _end: Some(end) }));
-    let result = settled(answer, time).await;
+    let result = execute(database, work, Some(end)).await;
     if result.is_err() {
         tokio::spawn(async move {
             let _ = ended.await;
@@ -263,9 +257,20 @@ pub(in crate::store) async fn write_or_undo<W: Work>(
     result
 }
 
+async fn execute<W: Work>(
+    database: &dyn Database,
+    work: W,
+    end: Option<oneshot::Sender<Infallible>>,
+) -> Result<W::Done, StoreError> {
+    let (job, answer) = job(work, end);
+    let time = database.statements().begin(Access::Write);
+    database.write(job);
+    settled(answer, time).await
+}
+
 /// Executes work that only reads.
 pub(in crate::store) async fn read<W: Work>(database: &dyn Database, work: W) -> Result<W::Done, StoreError> {
-    let (job, answer) = job(work);
+    let (job, answer) = job(work, None);
     let time = database.statements().begin(Access::Read);
     database.read(job);
     settled(answer, time).await

@@ -2,12 +2,9 @@
 //! rows. A statement that walks through a table where it should have used an index is fast in a small database, and
 //! shows only here.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use passerelle_providers::model::Patch;
@@ -70,17 +67,9 @@ impl Bench {
     /// A database with `count` finished writes, and an older one that is open.
     fn of(count: u32) -> Self {
         let (session, steps) = counted();
-        let terms = Terms {
-            worker: "this".to_owned(),
-            is_exclusive: true,
-            lease: Duration::from_secs(30),
-            joining: Duration::from_mins(2),
-            answers: Duration::from_hours(72),
-            tombstones: Duration::from_hours(720),
-        };
         let group = Group { now: NOW, head: Some(Head::BEGINNING) };
         let hashes = Arc::new(Hashes::derive(&[1; 32]));
-        let mut bench = Self { session, group, steps, terms: Arc::new(terms), hashes, made: 0, oldest: None };
+        let mut bench = Self { session, group, steps, terms: Arc::new(Terms::tested()), hashes, made: 0, oldest: None };
         bench.oldest = Some(bench.claim(false));
         for number in 0..count {
             // Half of them are tombstones by now.

@@ -14,12 +14,11 @@
 //! 5. When it is old, a process **reaps** (deletes) its answer and later its row (`reaping`). A row without its answer
 //!    is a *tombstone*.
 //!
-//! `copies` has the key space of copies of customers. `duplicates` says which row is that of the same write, `reading` reads rows, `unfinished` finds open creates by their
-//! contacts, `rows` decodes one, `unanswered` undoes claims and takeovers
-//! whose caller got an error, `record` has the types of the public interface. A process is called
-//! `worker` in the columns and in `Terms`, which has the settings of the store. Work *runs alone* if no other such work
-//! of any replica runs between its statements. Which steps run alone, and what that guarantees, is in the module
-//! comment of `database`.
+//! `copies` has the key space of copies of customers. `duplicates` says which row is that of the same write, `reading` reads
+//! rows, `unfinished` finds open creates by their contacts, `rows` decodes one, `unanswered` undoes claims and takeovers whose
+//! caller got an error, `record` has the types of the public interface. A process is called `worker` in the columns
+//! and in `Terms`, which has the settings of the store. Work *runs alone* if no other such work of any replica runs between its
+//! statements. Which steps run alone, and what that guarantees, is in the module comment of `database`.
 
 mod claims;
 mod copies;

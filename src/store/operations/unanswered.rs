@@ -32,7 +32,7 @@ use crate::store::{
 pub(super) struct Leased {
     pub(super) id: OperationId,
     pub(super) attempt: u32,
-    /// `None`: the caller has executed the attempt itself, so nobody else does.
+    /// `None`: at any time, because the task that has executed the attempt gives it back.
     pub(super) since: Option<i64>,
 }
 
@@ -198,14 +198,7 @@ mod tests {
     #[test]
     fn only_the_lease_of_the_lost_takeover_is_ended() {
         let (mut session, _) = counted();
-        let terms = Arc::new(Terms {
-            worker: "this".to_owned(),
-            is_exclusive: true,
-            lease: Duration::from_secs(30),
-            joining: Duration::from_mins(2),
-            answers: Duration::from_hours(72),
-            tombstones: Duration::from_hours(720),
-        });
+        let terms = Arc::new(Terms::tested());
         let id = OperationId::now();
         let insert = "INSERT INTO operations (id, merchant, connection, operation, fingerprint, state, attempt, created_at, \
                       sent_at, worker, leased_at, lease_until, command) \
