@@ -3,6 +3,7 @@
 
 mod for_clients;
 mod head;
+mod overload;
 
 use std::{
     convert::Infallible,
@@ -238,7 +239,7 @@ impl Arrival {
             let allow = response.headers_mut().remove(header::ALLOW);
             // A drop-in client gets every refusal in the form of the provider that its path names.
             let refused = uri.and_then(|uri| drop_in::refuse(&method, &uri, &failure));
-            response = refused.map_or_else(|| failure.into_problem(id_text), |refused| refused.map(Body::from));
+            response = refused.unwrap_or_else(|| failure.problem(id_text)).map(Body::from);
             if let (Some(allow), false) = (allow, response.headers().contains_key(header::ALLOW)) {
                 response.headers_mut().insert(header::ALLOW, allow);
             }
@@ -288,15 +289,23 @@ fn finish_headers(headers: &mut HeaderMap, id: HeaderValue, closes: bool) {
 
 /// The client's `X-Request-Id`, if it is safe in a log; otherwise a new id.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let usable =
-        |value: &&HeaderValue| (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
+    let usable = |value: &&HeaderValue| value.to_str().is_ok_and(is_usable_id);
     // A copy: what was received keeps the buffer that the request was read into.
     let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
     headers.get(REQUEST_ID).filter(usable).and_then(copy).unwrap_or_else(|| {
         let mut buffer = Uuid::encode_buffer();
-        let text = chance::later_id().hyphenated().encode_lower(&mut buffer);
-        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+        HeaderValue::from_str(new_id(&mut buffer)).unwrap_or(HeaderValue::from_static("unknown"))
     })
+}
+
+/// Whether an id is safe in a log.
+fn is_usable_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The id of a request that has none.
+fn new_id(buffer: &mut [u8]) -> &str {
+    chance::later_id().hyphenated().encode_lower(buffer)
 }
 
 #[cfg(test)]

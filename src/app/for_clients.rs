@@ -1,19 +1,22 @@
 //! What the inbound layer does for the requests of clients, and not for those of the operator: it counts and samples them,
 //! refuses those that have no place, and shows their times.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use axum::extract::Request;
 use http::{HeaderValue, Version};
 
-use super::Arrival;
+use super::{Arrival, overload::OverloadedAnswer};
 use crate::{
     admission::Places,
     http as api,
     merchant::Gateway,
     metrics::{
-        Counter,
+        Counter, Outcome,
         request::{self, RequestSeries},
     },
     problem::{Code, Problem},
@@ -33,7 +36,9 @@ pub(super) struct ForClients {
     /// The configuration, which says whether clients see the times and which requests are sampled.
     gateway: Arc<ArcSwap<Gateway>>,
     /// The places of the requests that are being answered.
-    places: Arc<Places>,
+    pub(super) places: Arc<Places>,
+    /// What a simple request is answered with that has no place.
+    pub(super) overloaded: Option<OverloadedAnswer>,
 }
 
 impl ForClients {
@@ -41,7 +46,8 @@ impl ForClients {
         let metrics = app.metrics();
         let problems = Code::ALL.iter().map(|code| metrics.problems(code.name())).collect();
         let (gateway, places) = (Arc::clone(&app.gateway), Arc::clone(&app.places));
-        Self { requests: RequestSeries::new(metrics), problems, gateway, places }
+        let overloaded = OverloadedAnswer::new();
+        Self { requests: RequestSeries::new(metrics), problems, gateway, places, overloaded }
     }
 
     /// Refuses a request of the API whose merchant has no place. Its route would refuse it as well, with more work. While there
@@ -61,6 +67,29 @@ impl ForClients {
         client.map_or(Ok(()), |client| Ok(self.places.check(&client.merchant.places)?))
     }
 
+    /// Refuses a `GET` of a client with this key if its merchant has no place, and records it. `None` if it has one.
+    pub(super) fn refuse_in_overload(&self, key: &str, route: &'static str, at: Instant) -> Option<()> {
+        let gateway = self.gateway.load();
+        self.places.check(&gateway.client(key)?.merchant.places).err()?;
+        let sampled = gateway.traces.as_ref().and_then(|traces| {
+            let scheme = scheme(&gateway);
+            Sampled::request(&traces.queue, traces.ratio, None, at, || Head {
+                method: "GET",
+                route,
+                scheme,
+                version: "1.1",
+            })
+        });
+        let measured = request::Request::new(at, &self.requests).sampled(sampled);
+        let code = Code::Overloaded;
+        if let Some(problems) = self.problems.get(code as usize) {
+            problems.inc();
+        }
+        measured.answered(503, Some(code.name()));
+        measured.finish(Outcome::Failed);
+        Some(())
+    }
+
     /// Decides whether a request is sampled.
     pub(super) fn sampled<B>(&self, request: &Request<B>, arrival: &Arrival) -> Option<Box<Sampled>> {
         let gateway = self.gateway.load();
@@ -68,7 +97,7 @@ impl ForClients {
         Sampled::request(&traces.queue, traces.ratio, arrival.parent, arrival.at, || Head {
             method: method_name(&arrival.method),
             route: arrival.route,
-            scheme: if gateway.tls.is_some() { "https" } else { "http" },
+            scheme: scheme(&gateway),
             version: match request.version() {
                 Version::HTTP_2 => "2",
                 Version::HTTP_10 => "1.0",
@@ -89,6 +118,10 @@ impl ForClients {
         push_milliseconds(&mut text, times.overhead);
         HeaderValue::from_bytes(&text).ok()
     }
+}
+
+fn scheme(gateway: &Gateway) -> &'static str {
+    if gateway.tls.is_some() { "https" } else { "http" }
 }
 
 /// Adds a time in milliseconds with three decimals. The formatting of the standard library takes several times as long, and

@@ -8,6 +8,7 @@ use super::{finish_headers, request_id};
 use crate::{
     config::HeadLimits,
     drop_in,
+    listener::SimpleRequest,
     problem::{Code, Problem},
 };
 
@@ -46,6 +47,14 @@ fn headers_too_large(HeadLimits { headers, headers_size, .. }: HeadLimits) -> Pr
     let detail =
         format!("a request may have at most {headers} headers, which must not be larger than {headers_size} bytes");
     Problem::new(Code::HeadersTooLarge, detail)
+}
+
+/// Whether the head of a simple request is within the limits.
+pub(super) fn is_small(request: &SimpleRequest<'_>, limits: HeadLimits) -> bool {
+    let size: usize = request.headers.iter().map(|header| header.name.len() + header.value.len() + 4).sum();
+    request.target.len() <= limits.uri as usize
+        && request.headers.len() <= limits.headers as usize
+        && size <= limits.headers_size as usize
 }
 
 /// Checks the head of a request that hyper has accepted.

@@ -148,7 +148,8 @@ impl Listener {
     ) -> Result<Self, String> {
         let address = socket.local_addr().map_err(|error| error.to_string())?;
         let handle = Handle::new();
-        let task = tokio::spawn(listener::serve(socket, edge, handle.clone(), limits, app::refuse_head, transport));
+        let task =
+            tokio::spawn(listener::serve(socket, edge.clone(), handle.clone(), limits, Arc::new(edge), transport));
         Ok(Self { address, handle, task })
     }
 }

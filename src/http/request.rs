@@ -77,8 +77,12 @@ impl FromRequestParts<Arc<App>> for Caller {
 
 /// The key of an `Authorization: Bearer` header.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, key) = value.split_once(' ')?;
+    key_of(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
+}
+
+/// The key of the value of such a header.
+pub(crate) fn key_of(authorization: &str) -> Option<&str> {
+    let (scheme, key) = authorization.split_once(' ')?;
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then(|| key.trim())
 }
 

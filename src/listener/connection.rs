@@ -1,9 +1,13 @@
 //! A client's connection: it limits the time of a head, gives the HTTP layer's own refusals their form, and closes in a
 //! way that lets the client read a refusal.
 
+mod async_io;
+mod early;
+
 use std::{
-    future::{Future, poll_fn},
-    io::{self, IoSlice},
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -13,12 +17,15 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep_until},
+    time::Instant,
 };
+
+use early::Early;
 
 use super::{
     admission::Admitted,
-    refusal::{HeadStart, RefuseHead, encoded, refused_by_hyper},
+    refusal::{HeadStart, Refuse, encoded, refused_by_hyper},
+    timer::Timer,
     transport::{Opened, Stream},
 };
 
@@ -28,35 +35,17 @@ use super::{
 const LINGER_SILENT: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(30);
 
-/// A timer that exists only once it is needed. It is seldom set again, because that costs more than a request can spare:
-/// where the time to wait for becomes later, the timer ends too early once, and only then is set to the later time.
-#[derive(Debug, Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
-
-impl Timer {
-    fn poll_until(&mut self, context: &mut Context<'_>, ends: Instant) -> Poll<()> {
-        let timer = self.0.get_or_insert_with(|| Box::pin(sleep_until(ends)));
-        if timer.deadline() > ends {
-            timer.as_mut().reset(ends);
-        }
-        ready!(timer.as_mut().poll(context));
-        if timer.deadline() == ends {
-            return Poll::Ready(());
-        }
-        timer.as_mut().reset(ends);
-        timer.as_mut().poll(context)
-    }
-}
+/// How much of a request is read at once while the connection rests: the whole head, nearly always.
+const READ_AT_ONCE: usize = 4 << 10;
 
 /// A connection that counts until it is dropped.
-#[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
     /// What was read and not passed on.
     unread: Bytes,
     admitted: Arc<Admitted>,
-    /// How a head is refused. `None` for HTTP/2: the server limits its heads and idle times by its streams.
-    http1: Option<RefuseHead>,
+    /// How requests are refused. `None` for HTTP/2: the server limits its heads and idle times by its streams.
+    http1: Option<Arc<dyn Refuse>>,
     /// The number of the request that `head_ends` was set after.
     requests: usize,
     /// When the head that has begun must be complete. `None` between requests, and while all of the head may have arrived:
@@ -76,10 +65,12 @@ pub(super) struct Connection {
     refusal: Option<(Vec<u8>, usize)>,
     /// When the connection stops waiting for the client to close. `None` before it waits.
     linger_ends: Option<Instant>,
+    /// What is refused without hyper.
+    early: Early,
 }
 
 impl Connection {
-    pub(super) fn new(opened: Opened, admitted: Arc<Admitted>, http1: Option<RefuseHead>) -> Self {
+    pub(super) fn new(opened: Opened, admitted: Arc<Admitted>, http1: Option<Arc<dyn Refuse>>) -> Self {
         Self {
             stream: opened.stream,
             unread: opened.start,
@@ -96,6 +87,7 @@ impl Connection {
             write_timer: Timer::default(),
             refusal: None,
             linger_ends: None,
+            early: Early::default(),
         }
     }
 
@@ -171,6 +163,7 @@ impl Connection {
             self.rest_begins = Some(now + self.admitted.rests_after());
             now + self.admitted.limits().idle_timeout
         });
+        self.find_request();
         if let Some(begins) = self.rest_begins
             && self.timer.poll_until(context, begins).is_ready()
         {
@@ -191,10 +184,13 @@ impl Connection {
 
     /// Takes back what hyper has read and not used. What it has not read yet comes after that.
     pub(super) fn take_back(&mut self, unused: Bytes) {
+        self.early.is_at_request = true;
         // Without bytes, it would still keep the buffer that it is a part of.
         if unused.is_empty() {
             return;
         }
+        // They are received once more.
+        self.head = HeadStart::EMPTY;
         self.unread = if self.unread.is_empty() { unused } else { [&*unused, &*self.unread].concat().into() };
     }
 
@@ -204,12 +200,13 @@ impl Connection {
     }
 
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.unread.is_empty() {
+        let finds_request = self.early.take_finds_request() && !self.admitted.progress().is_closed();
+        if finds_request || !self.unread.is_empty() {
             return Poll::Ready(());
         }
         // It reads, because TLS may hold bytes that the system does not have any more.
-        let (stream, mut byte) = (Pin::new(&mut self.stream), [0]);
-        let mut buffer = ReadBuf::new(&mut byte);
+        let (stream, mut bytes) = (Pin::new(&mut self.stream), [MaybeUninit::uninit(); READ_AT_ONCE]);
+        let mut buffer = ReadBuf::uninit(&mut bytes);
         if stream.poll_read(context, &mut buffer).is_pending() {
             self.keep_place();
             return self.poll_head_ends(context).map(drop);
@@ -224,12 +221,12 @@ impl Connection {
 
     /// The gateway's refusal, if these bytes are one of hyper's.
     fn refusal_for(&self, bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
-        let refuse_head = self.http1?;
+        let refuse = self.http1.as_ref()?;
         let status = refused_by_hyper(bytes)?;
         self.admitted.progress().set_failed(true);
         // hyper only knows that its buffer is full. If not even the first line has ended, the URI is too long.
         let status = if status == 431 && !self.head.has_whole_line { 414 } else { status };
-        Some((encoded(&refuse_head(status, self.head.bytes(), self.admitted.limits().head)), 0))
+        Some((encoded(&refuse.head(status, self.head.bytes(), self.admitted.limits().head)), 0))
     }
 
     /// Sends the gateway's refusal instead of `bytes`, if hyper refused a head with them. `None` if it did not.
@@ -237,19 +234,31 @@ impl Connection {
         let Some((answer, mut sent)) = self.refusal.take().or_else(|| self.refusal_for(bytes)) else {
             return Poll::Ready(None);
         };
-        while sent < answer.len() {
-            let written = Pin::new(&mut self.stream).poll_write(context, &answer[sent..]);
-            match self.sent(context, written) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Some(Err(io::ErrorKind::WriteZero.into()))),
-                Poll::Ready(Ok(written)) => sent += written,
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Poll::Pending => {
-                    self.refusal = Some((answer, sent));
-                    return Poll::Pending;
-                }
+        let written = self.poll_write_all(context, &answer, &mut sent);
+        if written.is_pending() {
+            self.refusal = Some((answer, sent));
+        }
+        written.map(Some)
+    }
+
+    /// Writes the rest of an answer, of which so many bytes are sent.
+    fn poll_write_all(&mut self, context: &mut Context<'_>, answer: &[u8], sent: &mut usize) -> Poll<io::Result<()>> {
+        while *sent < answer.len() {
+            let written = Pin::new(&mut self.stream).poll_write(context, &answer[*sent..]);
+            match ready!(self.sent(context, written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => *sent += written,
             }
         }
-        Poll::Ready(Some(Ok(())))
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what TLS may still hold of what was written.
+    fn poll_flush_stream(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        ready!(self.limited(context, flushed))?;
+        self.admitted.progress().set_writing(false);
+        Poll::Ready(Ok(()))
     }
 
     /// Reads what the client still sends, until it closes or is silent, or until `linger_ends`.
@@ -279,81 +288,6 @@ impl Drop for Connection {
         if self.write_ends.is_some() {
             self.stream.reset_on_drop();
         }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        if self.unread.is_empty() {
-            if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_pending() {
-                self.keep_place();
-                return self.poll_head_ends(context).map(Err);
-            }
-        } else {
-            let length = self.unread.len().min(buffer.remaining());
-            buffer.put_slice(&self.unread.split_to(length));
-        }
-        self.received(&buffer.filled()[before..]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Some(refused) = ready!(self.poll_refusal(context, bytes)) {
-            return Poll::Ready(refused.map(|()| bytes.len()));
-        }
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.sent(context, written)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // TLS may still hold what was written.
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        ready!(self.limited(context, flushed))?;
-        self.admitted.progress().set_writing(false);
-        // After an answer, hyper flushes but need not read.
-        match self.poll_head_ends(context) {
-            Poll::Ready(error) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Ready(Ok(())),
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ends = if let Some(ends) = self.linger_ends {
-            ends
-        } else {
-            let closed = Pin::new(&mut self.stream).poll_shutdown(context);
-            ready!(self.limited(context, closed))?;
-            if self.http1.is_none() || !self.admitted.progress().has_failed() {
-                return Poll::Ready(Ok(()));
-            }
-            self.head_ends = None;
-            *self.linger_ends.insert(Instant::now() + LINGER)
-        };
-        self.poll_linger(context, ends).map(Ok)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let first = slices.first().map_or(&[][..], |slice| slice);
-        if let Some(refused) = ready!(self.poll_refusal(context, first)) {
-            return Poll::Ready(refused.map(|()| slices.iter().map(|slice| slice.len()).sum()));
-        }
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.sent(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -10,7 +10,9 @@ mod pieces;
 mod progress;
 mod refusal;
 mod server;
+mod simple;
 mod streams;
+mod timer;
 mod tracked;
 mod transport;
 
@@ -20,8 +22,9 @@ use ipnet::IpNet;
 
 pub use files::connections_within_file_limit;
 pub use handle::Handle;
-pub use refusal::RefuseHead;
+pub use refusal::{Refuse, encoded, with_date};
 pub use server::{MOST_WAITING, serve};
+pub use simple::SimpleRequest;
 pub use transport::{CurrentTransport, Transport};
 
 use crate::{

@@ -32,8 +32,13 @@ pub(super) struct Progress {
     sending: AtomicBool,
     /// Whether the client has yet to take bytes that hyper has written.
     writing: AtomicBool,
-    /// Notified when the connection rests.
+    /// Notified when the connection is to rest, and after how many requests that was.
     rests: Notify,
+    rests_after: AtomicUsize,
+    /// Whether hyper closes the connection. Then it never rests.
+    ends: AtomicBool,
+    /// Whether the last request has, or may have, a body.
+    has_body: AtomicBool,
 }
 
 impl Progress {
@@ -49,6 +54,9 @@ impl Progress {
             sending: AtomicBool::new(false),
             writing: AtomicBool::new(false),
             rests: Notify::new(),
+            rests_after: AtomicUsize::new(0),
+            ends: AtomicBool::new(false),
+            has_body: AtomicBool::new(false),
         }
     }
 
@@ -85,6 +93,21 @@ impl Progress {
             self.requests.fetch_add(1, Ordering::Relaxed);
         }
         begins
+    }
+
+    /// Whether the request that has begun has, or may have, a body.
+    pub(super) fn set_body(&self, has_body: bool) {
+        self.has_body.store(has_body, Ordering::Relaxed);
+    }
+
+    /// Whether the last request has, or may have, a body. hyper may not have read all of it when the answer is sent.
+    pub(super) fn has_body(&self) -> bool {
+        self.has_body.load(Ordering::Relaxed)
+    }
+
+    /// Notes that hyper closes the connection.
+    pub(super) fn end(&self) {
+        self.ends.store(true, Ordering::Relaxed);
     }
 
     /// Whether hyper has a request, or the body of its answer.
@@ -149,19 +172,22 @@ impl Progress {
         }
     }
 
-    /// The connection is idle, and what hyper has written to it is sent. It rests, unless hyper has more of an answer.
+    /// The connection is idle, and what hyper has written to it is sent. It is to rest, unless hyper has more of an answer.
     pub(super) fn rest(&self) {
         if !self.is_sending() {
+            self.rests_after.store(self.requests(), Ordering::Relaxed);
             self.rests.notify_one();
         }
     }
 
-    /// Waits until the connection rests. Then its task can do without hyper, which needs 9 KiB for an idle connection. A request may
-    /// have begun just after the connection was to rest.
+    /// Waits until the connection rests. Then its task can do without hyper, which needs 9 KiB for an idle connection. It does not
+    /// rest if a request has begun after it was to rest: hyper may have yet to read the body of that request, also if it is
+    /// answered.
     pub(super) async fn rests(&self) {
         loop {
             self.rests.notified().await;
-            if !self.is_sending() && !self.is_answering() {
+            let is_idle = !self.is_sending() && !self.is_answering() && !self.ends.load(Ordering::Relaxed);
+            if is_idle && self.rests_after.load(Ordering::Relaxed) == self.requests() {
                 return;
             }
         }

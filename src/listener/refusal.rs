@@ -1,14 +1,38 @@
 //! Answers of the HTTP layer itself. Where the head of a request cannot be parsed, hyper answers with an empty body and
 //! closes. The connection recognizes such an answer and sends a refusal of the gateway instead, so that errors have one form.
 
+use std::{cell::RefCell, time::SystemTime};
+
 use bytes::Bytes;
 use http::Response;
+use httpdate::fmt_http_date;
 
+use super::simple::SimpleRequest;
 use crate::config::HeadLimits;
 
-/// Writes the answer to a request whose head was refused with this status. It gets the beginning of the head and the limits of a
-/// head as well.
-pub type RefuseHead = fn(u16, &[u8], HeadLimits) -> Response<Bytes>;
+/// Refuses requests of HTTP/1.1 that hyper does not pass on to the service.
+pub trait Refuse: Send + Sync {
+    /// The answer to a request whose head was refused with this status, where `start` is the beginning of the head.
+    fn head(&self, status: u16, start: &[u8], limits: HeadLimits) -> Response<Bytes>;
+
+    /// Whether requests are refused at the moment because there are too many.
+    fn is_refusing(&self) -> bool {
+        false
+    }
+
+    /// The whole answer to a request, if the service would refuse it at the moment because there are too many, and gives the same
+    /// answer.
+    fn request(&self, _request: &SimpleRequest<'_>) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Refuses nothing but heads.
+impl<F: Fn(u16, &[u8], HeadLimits) -> Response<Bytes> + Send + Sync> Refuse for F {
+    fn head(&self, status: u16, start: &[u8], limits: HeadLimits) -> Response<Bytes> {
+        self(status, start, limits)
+    }
+}
 
 /// The beginning of a head: enough of it to know what the request is for.
 #[derive(Debug)]
@@ -56,11 +80,13 @@ pub(super) fn refused_by_hyper(bytes: &[u8]) -> Option<u16> {
 const REQUEST_ID: &[u8] = b"\r\nx-request-id:";
 
 /// The bytes of a whole response.
-pub(super) fn encoded(response: &Response<Bytes>) -> Vec<u8> {
+pub fn encoded(response: &Response<Bytes>) -> Vec<u8> {
     let (status, body) = (response.status(), response.body());
     let mut bytes = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
-    bytes.push_str(&format!("content-length: {}\r\n", body.len()));
+    bytes.push_str(&format!("content-length: {}\r\ndate: ", body.len()));
     let mut bytes = bytes.into_bytes();
+    with_date(|date| bytes.extend_from_slice(date.as_bytes()));
+    bytes.extend_from_slice(b"\r\n");
     for (name, value) in response.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
@@ -70,4 +96,19 @@ pub(super) fn encoded(response: &Response<Bytes>) -> Vec<u8> {
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(body);
     bytes
+}
+
+/// Uses the present time in the form of HTTP, which always has the same length. It is written once in a second.
+pub fn with_date<T>(then: impl FnOnce(&str) -> T) -> T {
+    thread_local! {
+        static WRITTEN: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = SystemTime::now();
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    WRITTEN.with_borrow_mut(|(second, text)| {
+        if *second != seconds {
+            (*second, *text) = (seconds, fmt_http_date(now));
+        }
+        then(text)
+    })
 }

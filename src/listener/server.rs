@@ -33,7 +33,7 @@ use tokio::{
 use tower::Service;
 
 use super::{
-    Limits, RefuseHead,
+    Limits, Refuse,
     admission::{Admission, Admitted},
     connection::Connection,
     handle::{Handle, OfConnection, Stages},
@@ -70,7 +70,7 @@ pub async fn serve<S>(
     service: S,
     handle: Handle,
     limits: Limits,
-    refuse_head: RefuseHead,
+    refuse: Arc<dyn Refuse>,
     transport: CurrentTransport,
 ) -> io::Result<()>
 where
@@ -79,7 +79,7 @@ where
 {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let server = Arc::new(Server::new(limits, refuse_head, transport));
+    let server = Arc::new(Server::new(limits, refuse, transport));
     let begin = async |(stream, peer): (TcpStream, SocketAddr)| {
         let Some(admitted) = server.admission.admit(peer.ip()).await else { return };
         let (server, mut service, of_connection) = (Arc::clone(&server), service.clone(), handle.of_connection());
@@ -135,20 +135,20 @@ fn largest_header_list(head: HeadLimits) -> u32 {
 /// What the connections of a listener share.
 struct Server {
     admission: Arc<Admission>,
-    refuse_head: RefuseHead,
+    refuse: Arc<dyn Refuse>,
     transport: CurrentTransport,
     http1: http1::Builder,
 }
 
 impl Server {
-    fn new(limits: Limits, refuse_head: RefuseHead, transport: CurrentTransport) -> Self {
+    fn new(limits: Limits, refuse: Arc<dyn Refuse>, transport: CurrentTransport) -> Self {
         let mut http1 = http1::Builder::new();
         // `Connection` limits the time of a head with one timer. hyper would make one for each request.
         http1
             .header_read_timeout(None)
             .max_headers(limits.head.headers as usize)
             .max_buf_size(largest_buffer(limits.head));
-        Self { admission: Admission::new(limits), refuse_head, transport, http1 }
+        Self { admission: Admission::new(limits), refuse, transport, http1 }
     }
 
     /// Serves a connection until it ends. A client that breaks the rules is disconnected, and the end of its connection is no
@@ -202,7 +202,7 @@ impl Server {
         S::Future: Send + Unpin,
     {
         let (admitted, progress) = shared(admitted);
-        let mut stream = Connection::new(opened, Arc::clone(&admitted), Some(self.refuse_head));
+        let mut stream = Connection::new(opened, Arc::clone(&admitted), Some(Arc::clone(&self.refuse)));
         let service = TowerToHyperService::new(Tracked { service, admitted });
         loop {
             let mut connection = self.http1.serve_connection(TokioIo::new(stream), service.clone());

@@ -1,5 +1,5 @@
-//! The service of one HTTP/1.1 connection. It records when a request begins, when its answer is known, and when hyper has all of the
-//! answer.
+//! The service of one HTTP/1.1 connection. It records when a request begins and whether it has a body, when its answer is known, and
+//! when hyper has all of the answer.
 
 use std::{
     future::Future,
@@ -25,6 +25,7 @@ pub(super) struct Tracked<S> {
 impl<S, B, R> Service<Request<R>> for Tracked<S>
 where
     S: Service<Request<R>, Response = Response<B>, Future: Unpin>,
+    R: Body,
 {
     type Response = Response<TrackedBody<B>>;
     type Error = S::Error;
@@ -38,6 +39,7 @@ where
         self.admitted.begin();
         let progress = Arc::clone(self.admitted.progress());
         progress.set_sending(true);
+        progress.set_body(!request.body().is_end_stream());
         TrackedFuture { answer: self.service.call(request), progress }
     }
 }
@@ -128,5 +130,9 @@ mod tests {
         assert!(!rests(), "the answer is known, and hyper does not have all of it");
         drop(body);
         assert!(rests());
+        progress.rest();
+        assert!(progress.begin());
+        progress.answered();
+        assert!(progress.rests().now_or_never().is_none(), "another request has begun since");
     }
 }

@@ -1,9 +1,9 @@
 //! Connections that rest, which their clients do not see, and connections that lose their places.
 
-use std::{
-    future::{Ready, ready},
-    task::{Context, Poll},
-};
+mod early;
+mod streams;
+
+use std::task::Context;
 
 use axum::body::Body;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,9 +16,9 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(30);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
 
-/// Answers every request. Its clones count.
+/// Answers every request, with so many bytes before the word. Its clones count.
 #[derive(Debug, Clone, Default)]
-struct Counted(Arc<()>);
+struct Counted(Arc<usize>);
 
 /// One clone is the test's, one is the listener's, one that of the connection. Only a connection that does not rest has another
 /// one, in hyper.
@@ -27,14 +27,29 @@ const RESTING: usize = 3;
 impl Service<Request<Incoming>> for Counted {
     type Response = Response;
     type Error = Infallible;
-    type Future = Ready<Result<Response, Infallible>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<Incoming>) -> Self::Future {
-        ready(Ok(Response::new(Body::from("answer"))))
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        Answer { request: Some(request), size: *self.0 }
+    }
+}
+
+/// An answer that needs nothing of its request, and drops it when it is ready, not before. Routes do the same.
+struct Answer {
+    request: Option<Request<Incoming>>,
+    size: usize,
+}
+
+impl Future for Answer {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        self.request = None;
+        Poll::Ready(Ok(Response::new(Body::from(format!("{}answer", "-".repeat(self.size))))))
     }
 }
 
@@ -60,6 +75,10 @@ fn limits(idle_timeout: Duration, rest_after: Duration) -> Limits {
     }
 }
 
+fn refuses_heads() -> Arc<dyn Refuse> {
+    Arc::new(|_: u16, _: &[u8], _: HeadLimits| http::Response::default())
+}
+
 /// A client's connection to a listener.
 struct Served {
     client: TcpStream,
@@ -69,14 +88,16 @@ struct Served {
 
 impl Served {
     async fn with_idle_timeout(idle_timeout: Duration) -> Self {
-        let limits = limits(idle_timeout, Duration::from_millis(20));
+        Self::new(limits(idle_timeout, Duration::from_millis(20)), Counted::default(), refuses_heads()).await
+    }
+
+    async fn new(limits: Limits, service: Counted, refuse: Arc<dyn Refuse>) -> Self {
         let transport = Transport { tls: None, prior_knowledge: false, request_timeout: PATIENCE };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
-        let (service, handle) = (Counted::default(), Handle::new());
-        let refuse_head: RefuseHead = |_, _, _| http::Response::default();
+        let handle = Handle::new();
         let transport: CurrentTransport = Arc::new(move || transport.clone());
-        tokio::spawn(serve(listener, service.clone(), handle.clone(), limits, refuse_head, transport));
+        tokio::spawn(serve(listener, service.clone(), handle.clone(), limits, refuse, transport));
         Self { client: TcpStream::connect(address).await.expect("a connection"), service, handle }
     }
 
@@ -170,8 +191,7 @@ impl Alone {
     async fn new(rest_after: Duration) -> Self {
         let transport = Transport { tls: None, prior_knowledge: true, request_timeout: PATIENCE };
         let transport: CurrentTransport = Arc::new(move || transport.clone());
-        let server =
-            Arc::new(Server::new(limits(PATIENCE, rest_after), |_, _, _| http::Response::default(), transport));
+        let server = Arc::new(Server::new(limits(PATIENCE, rest_after), refuses_heads(), transport));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let client = std::net::TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
         client.set_nonblocking(true).expect("a mode");

@@ -67,11 +67,58 @@ async fn a_quiet_merchant_is_served_beside_one_whose_requests_are_refused_before
     let answer = writer.answer().await.expect("an answer without the body");
     assert_eq!(answer.status_and_code(), (503, "overloaded"));
     assert_refused_before_the_routes(&gateway).await;
+    assert_refused_in_the_same_way_without_hyper(&gateway).await;
     for _ in 0..20 {
         let request = gateway.anonymous("/v1/customers?limit=1").bearer_auth("sk_sandbox_notchpay");
         assert_eq!(gateway.send(request).await.status, StatusCode::OK, "a quiet merchant is served");
     }
     requests.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// A simple request is refused by its connection. hyper passes on a request that has a `traceparent`. Both are answered and
+/// counted in the same way.
+async fn assert_refused_in_the_same_way_without_hyper(gateway: &Gateway) {
+    let ask = async |client: &mut Client, more: &str| {
+        let head = format!("GET {PATH} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer sk_noisy\r\n{more}\r\n");
+        client.send(head).await;
+        client.answer().await.expect("an answer")
+    };
+    let counted = || {
+        ["passerelle_requests_refused_total{code=\"overloaded\"}", "passerelle_problems_total{code=\"overloaded\"}"]
+            .map(|series| gateway.metric(series))
+    };
+    for (id, word) in [("", "\r\nx-request-id: "), ("x-request-id: order-7\r\n", "\r\nx-request-id: order-7\r\n")] {
+        let mut client = Client::connect(gateway.address()).await;
+        let before = counted();
+        let by_hyper = ask(&mut client, &format!("{id}traceparent: 00\r\n")).await;
+        let mut asked = 2.0;
+        let refused_early = loop {
+            let answer = ask(&mut client, id).await;
+            // hyper writes the length behind the other headers. The first refusal of a period is hyper's.
+            if answer.head.lines().nth(1).is_some_and(|line| line.starts_with("content-length: ")) {
+                break answer;
+            }
+            asked += 1.0;
+            assert!(asked < 1000.0, "no refusal comes without hyper");
+        };
+        for (after, before) in counted().into_iter().zip(before) {
+            assert!((after - before - asked).abs() < 0.5, "{asked} were refused: {before}, {after}");
+        }
+        let [by_hyper, refused_early] = [by_hyper, refused_early].map(|answer| {
+            assert!(answer.head.contains(word), "{}", answer.head);
+            let names_and_values = answer.head.lines().map(|line| match line.split_once(": ") {
+                Some((name @ ("date" | "x-request-id"), value)) => format!("{name}: {}", value.len()),
+                _ => line.to_owned(),
+            });
+            let mut head: Vec<_> = names_and_values.collect();
+            head.sort_unstable();
+            let mut body = answer.body;
+            assert!(answer.head.contains(body["request_id"].as_str().expect("an id")));
+            body["request_id"] = "".into();
+            (head, body)
+        });
+        assert_eq!(by_hyper, refused_early);
+    }
 }
 
 /// While there are too many requests, the gateway refuses further ones before their routes look at them, so it does not even

@@ -12,14 +12,13 @@ use tokio::{
 };
 
 use crate::{
-    bed::{Client, Gateway, is_full},
+    bed::{Client, Gateway},
     machine::SlowMoments,
     priority,
 };
 
-/// How many clients send, each over its own connection, so at most so many requests are in flight: few, or with `LOAD=full` more
-/// than twice the peak needs.
-const CLIENTS: [u32; 2] = [256, 1024];
+/// How many clients send, each over its own connection, so at most so many requests are in flight: more than twice the peak needs.
+const CLIENTS: u32 = 256;
 
 /// How many of them send at once to find the peak: how many requests the gateway answers in a second to clients that wait for its
 /// answers.
@@ -102,10 +101,9 @@ pub(super) enum Pace {
 
 /// Sends requests for a time.
 pub(super) async fn send(gateway: &Arc<Gateway>, pace: Pace, duration: Duration) -> Seen {
-    let clients = CLIENTS[usize::from(is_full())];
     let turns = Arc::new(Semaphore::new(AT_ONCE));
-    let connected = Arc::new(Barrier::new(usize::try_from(clients).unwrap_or_default()));
-    let tasks = (0..clients).map(|number| {
+    let connected = Arc::new(Barrier::new(usize::try_from(CLIENTS).unwrap_or_default()));
+    let tasks = (0..CLIENTS).map(|number| {
         let (gateway, connected, turns) = (Arc::clone(gateway), Arc::clone(&connected), Arc::clone(&turns));
         priority::busy(async move {
             let (mut client, mut seen) = (Client::new(&gateway, "acme"), Seen::default());
@@ -116,9 +114,9 @@ pub(super) async fn send(gateway: &Arc<Gateway>, pace: Pace, duration: Duration)
             let mut ticks = match pace {
                 Pace::Answers => None,
                 Pace::Rate(rate) | Pace::AtMost(rate) => {
-                    let period = Duration::from_secs_f64(f64::from(clients) / rate);
+                    let period = Duration::from_secs_f64(f64::from(CLIENTS) / rate);
                     // Each has its turn: clients do not agree to send at the same time.
-                    Some(interval_at((began + period * number / clients).into(), period))
+                    Some(interval_at((began + period * number / CLIENTS).into(), period))
                 }
             };
             if let (Some(ticks), Pace::AtMost(_)) = (&mut ticks, pace) {
