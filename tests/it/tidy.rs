@@ -110,6 +110,7 @@ const SHELL: &[&str] = &[
     "traces",
     "metrics",
     "admission",
+    "listener",
     "tls",
     "upstream",
     "store",
@@ -128,7 +129,6 @@ const SHELL: &[&str] = &[
     "console",
     "twin",
     "app",
-    "listener",
     "command",
 ];
 

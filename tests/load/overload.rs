@@ -24,7 +24,7 @@ const ALIVE_WITHIN: Duration = Duration::from_millis(100);
 
 /// The p99 of a merchant that sends few requests, beside one that causes overload: so many times its p99 beside the peak, and this
 /// time.
-const QUIET: (u32, Duration) = (3, Duration::from_millis(2));
+const QUIET: (u32, Duration) = (2, Duration::from_millis(2));
 
 /// The part of the peak that the gateway still answers, and answers again so soon after the overload.
 const GOODPUT: f64 = 0.9;

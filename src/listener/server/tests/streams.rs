@@ -106,7 +106,7 @@ impl Service<Request<Incoming>> for Echo {
             let (head, mut body) = request.into_parts();
             let path = head.uri.path();
             if path.starts_with("/read") {
-                let read = body.collect().await.map(|body| body.to_bytes());
+                let read = body.collect().await.map(http_body_util::Collected::to_bytes);
                 assert!(read.is_ok_and(|read| read == BODY.repeat(2)), "the body of {path}");
             } else if path.starts_with("/part") {
                 let _ = body.frame().await;
