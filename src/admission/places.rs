@@ -142,12 +142,12 @@ impl Places {
     /// core for longer than `longest_wait`.
     pub async fn keep_adapting(&self, limit: usize, longest_wait: Duration, metrics: &Metrics) {
         let mut controller = Controller::new(limit, longest_wait);
-        let (mut waits, mut granted) = (Waits::new(), [0; 2]);
+        let (mut waits, mut granted) = (Waits::new(), [0; 4]);
         loop {
             self.limit.store(controller.limit(), Ordering::Relaxed);
             metrics.request_places().set(i64::try_from(controller.limit()).unwrap_or(i64::MAX));
             let wait = waits.next().await;
-            granted = [self.granted.swap(0, Ordering::Relaxed), granted[0]];
+            granted = [self.granted.swap(0, Ordering::Relaxed), granted[0], granted[1], granted[2]];
             controller.waited(wait, Instant::now().into_std(), || self.used(granted.iter().sum()));
         }
     }

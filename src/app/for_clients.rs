@@ -67,7 +67,8 @@ impl ForClients {
         client.map_or(Ok(()), |client| Ok(self.places.check(&client.merchant.places)?))
     }
 
-    /// Refuses a `GET` of a client with this key if its merchant has no place, and records it. `None` if it has one.
+    /// Refuses a `GET` of a client with this key if its merchant has no place, and records it. `None` if it has one, or
+    /// if no client has this key.
     pub(super) fn refuse_in_overload(&self, key: &str, route: &'static str, at: Instant) -> Option<()> {
         let gateway = self.gateway.load();
         self.places.check(&gateway.client(key)?.merchant.places).err()?;

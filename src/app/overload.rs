@@ -1,5 +1,5 @@
-//! Refuses requests in overload without hyper. [`super::ForClients::admit`] refuses the same requests with the same answer, for more
-//! of the time of a processor. What is not usual in a request is left to it.
+//! Refuses requests in overload without hyper. [`super::ForClients::admit`] refuses the same requests with the same answer, but
+//! needs more processor time. What is not usual in a request is left to it.
 
 use std::time::Instant;
 

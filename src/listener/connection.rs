@@ -141,7 +141,10 @@ impl Connection {
 
     /// Ends a connection that waits for a head for too long, or for the rest of one. While a request is answered, and
     /// while a write waits, it waits for no head.
-    fn poll_head_ends(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+    ///
+    /// `is_read`: the connection is being read from. Only then it may begin to rest: hyper may have yet to read a body when it
+    /// flushes an answer.
+    fn poll_head_ends(&mut self, context: &mut Context<'_>, is_read: bool) -> Poll<io::Error> {
         if self.write_ends.is_some() || !self.awaits_head() {
             return Poll::Pending;
         }
@@ -151,13 +154,13 @@ impl Connection {
         }
         let (ends, why) = match self.head_ends {
             Some(ends) => (ends, "the head took too long"),
-            None => (self.poll_idle(context), "the connection was idle for too long"),
+            None => (self.poll_idle(context, is_read), "the connection was idle for too long"),
         };
         self.timer.poll_until(context, ends).map(|()| io::Error::new(io::ErrorKind::TimedOut, why))
     }
 
     /// When the idle connection ends. Tells once that it rests, if hyper has passed on everything that it was to send.
-    fn poll_idle(&mut self, context: &mut Context<'_>) -> Instant {
+    fn poll_idle(&mut self, context: &mut Context<'_>, is_read: bool) -> Instant {
         let ends = *self.idle_ends.get_or_insert_with(|| {
             let now = Instant::now();
             self.rest_begins = Some(now + self.admitted.rests_after());
@@ -167,8 +170,14 @@ impl Connection {
         if let Some(begins) = self.rest_begins
             && self.timer.poll_until(context, begins).is_ready()
         {
-            self.rest_begins = None;
-            self.admitted.progress().rest();
+            if is_read {
+                self.rest_begins = None;
+                self.early.take_finds_request();
+                self.admitted.progress().rest();
+            } else {
+                // hyper reads next.
+                context.waker().wake_by_ref();
+            }
         }
         ends
     }
@@ -209,7 +218,7 @@ impl Connection {
         let mut buffer = ReadBuf::uninit(&mut bytes);
         if stream.poll_read(context, &mut buffer).is_pending() {
             self.keep_place();
-            return self.poll_head_ends(context).map(drop);
+            return self.poll_head_ends(context, true).map(drop);
         }
         // hyper reads the end of the connection, or its failure, once more.
         self.unread = Bytes::copy_from_slice(buffer.filled());

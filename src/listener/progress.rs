@@ -181,7 +181,7 @@ impl Progress {
     }
 
     /// Waits until the connection rests. Then its task can do without hyper, which needs 9 KiB for an idle connection. It does not
-    /// rest if a request has begun after it was to rest: hyper may have yet to read the body of that request, also if it is
+    /// rest if a request has begun after it was to rest: hyper may have yet to read the body of that request, even if it is
     /// answered.
     pub(super) async fn rests(&self) {
         loop {

@@ -1,7 +1,10 @@
 //! Answers of the HTTP layer itself. Where the head of a request cannot be parsed, hyper answers with an empty body and
 //! closes. The connection recognizes such an answer and sends a refusal of the gateway instead, so that errors have one form.
 
-use std::{cell::RefCell, time::SystemTime};
+use std::{
+    cell::RefCell,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::Response;
@@ -20,8 +23,8 @@ pub trait Refuse: Send + Sync {
         false
     }
 
-    /// The whole answer to a request, if the service would refuse it at the moment because there are too many, and gives the same
-    /// answer.
+    /// The whole answer to a request, if the service would refuse it at the moment because there are too many. It counts the refusal,
+    /// and it is the answer that the service would give.
     fn request(&self, _request: &SimpleRequest<'_>) -> Option<Vec<u8>> {
         None
     }
@@ -98,7 +101,10 @@ pub fn encoded(response: &Response<Bytes>) -> Vec<u8> {
     bytes
 }
 
-/// Uses the present time in the form of HTTP, which always has the same length. It is written once in a second.
+/// The last second that the form of a date in HTTP can have: the end of the year 9999.
+const LATEST: u64 = 253_402_300_799;
+
+/// Uses the present time in the form of HTTP, which always has the same length. Each thread writes it once in a second.
 pub fn with_date<T>(then: impl FnOnce(&str) -> T) -> T {
     thread_local! {
         static WRITTEN: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
@@ -107,7 +113,8 @@ pub fn with_date<T>(then: impl FnOnce(&str) -> T) -> T {
     let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     WRITTEN.with_borrow_mut(|(second, text)| {
         if *second != seconds {
-            (*second, *text) = (seconds, fmt_http_date(now));
+            let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LATEST));
+            (*second, *text) = (seconds, fmt_http_date(latest));
         }
         then(text)
     })

@@ -59,7 +59,7 @@ impl<'a> SimpleRequest<'a> {
 pub struct NotOnce;
 
 /// Reads the request that these bytes are, if it is simple. hyper would read the same request from them: it has the same parser
-/// (`httparse`) with the same settings, and a test compares both.
+/// (`httparse`), which neither asks to be lenient, and a test compares both.
 pub(super) fn read<T>(bytes: &[u8], then: impl FnOnce(&SimpleRequest<'_>) -> T) -> Option<T> {
     let mut headers = [EMPTY_HEADER; MOST_HEADERS];
     let mut head = httparse::Request::new(&mut headers);

@@ -25,7 +25,7 @@ impl AsyncRead for Connection {
             if self.unread.is_empty() {
                 if Pin::new(&mut self.stream).poll_read(context, buffer)?.is_pending() {
                     self.keep_place();
-                    return self.poll_head_ends(context).map(Err);
+                    return self.poll_head_ends(context, true).map(Err);
                 }
             } else {
                 let length = self.unread.len().min(buffer.remaining());
@@ -54,7 +54,7 @@ impl AsyncWrite for Connection {
         ready!(self.poll_early_refusal(context))?;
         ready!(self.poll_flush_stream(context))?;
         // After an answer, hyper flushes but need not read.
-        match self.poll_head_ends(context) {
+        match self.poll_head_ends(context, false) {
             Poll::Ready(error) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Ready(Ok(())),
         }

@@ -1,5 +1,5 @@
 //! Refusals without hyper. While there are more requests than the gateway can answer, it refuses most of them, and each refusal
-//! takes time of a processor from the requests that are served. More than a third of that time is hyper's. So the connection
+//! takes time of a processor from the requests that are served. About a third of that time is hyper's. So the connection
 //! itself refuses simple requests.
 //!
 //! For that, the connection must know that the bytes which it reads begin a request. It knows this if hyper has got nothing
@@ -55,7 +55,7 @@ impl Connection {
     /// Otherwise, hyper gets the bytes.
     pub(super) fn refuse_early(&mut self, bytes: &[u8]) -> bool {
         let is_at_request = self.early.is_at_request && self.awaits_head() && !self.head.has_begun();
-        (self.early.is_at_request, self.early.may_be_simple) = (false, false);
+        (self.early.is_at_request, self.early.may_be_simple, self.early.finds_request) = (false, false, false);
         let Some(refuse) = self.http1.as_ref().filter(|refuse| refuse.is_refusing()) else {
             return false;
         };
@@ -79,7 +79,8 @@ impl Connection {
         if let Poll::Ready(Ok(())) = written {
             written = self.poll_flush_stream(context);
         }
-        // A refusal that fails stays, so that `Drop` knows that the client gets no whole answer.
+        // A refusal that fails stays, so that the next flush fails as well. hyper would close the connection otherwise, as if the
+        // client had got a whole answer.
         if !matches!(written, Poll::Ready(Ok(()))) {
             self.early.refusal = Some((answer, sent));
         }

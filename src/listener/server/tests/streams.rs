@@ -120,9 +120,9 @@ impl Service<Request<Incoming>> for Echo {
 impl OfClient for Echo {}
 
 /// The paths that the answers name, in order.
-async fn paths(requests: &[Sent]) -> Vec<String> {
+async fn paths(requests: &[Sent], rest_after: Duration) -> Vec<String> {
     let overload = Arc::new(Overload::new(0));
-    let (handle, limits) = (Handle::new(), limits(PATIENCE, PATIENCE));
+    let (handle, limits) = (Handle::new(), limits(PATIENCE, rest_after));
     let transport = Transport { tls: None, prior_knowledge: false, request_timeout: PATIENCE };
     let transport: CurrentTransport = Arc::new(move || transport.clone());
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -195,9 +195,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn each_request_gets_its_own_answer(requests in prop::collection::vec(sent(), 1..8)) {
+    fn each_request_gets_its_own_answer(requests in prop::collection::vec(sent(), 1..8), rests in any::<bool>()) {
+        let rest_after = if rests { Duration::from_millis(1) } else { PATIENCE };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let paths = runtime.block_on(paths(&requests));
+        let paths = runtime.block_on(paths(&requests, rest_after));
         let expected: Vec<_> = requests.iter().enumerate().map(|(number, request)| request.path(number)).collect();
         prop_assert!(expected.starts_with(&paths), "{:?}", paths);
         // hyper may close the connection where a body was not read.
