@@ -257,7 +257,7 @@ async fn beside_idle_and_slow_connections(name: &str, is_one: bool) {
             sleep(BETWEEN_BYTES).await;
         }
     };
-    let is_closed = timeout(PATIENCE, all_closed).await.is_ok();
+    let is_closed = timeout(PATIENCE + SLACK, all_closed).await.is_ok();
     for client in &clients {
         client.abort();
     }
