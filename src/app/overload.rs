@@ -1,5 +1,6 @@
 //! Refuses requests in overload without hyper. [`super::ForClients::admit`] refuses the same requests with the same answer, but
-//! needs more processor time. What is not usual in a request is left to it.
+//! needs more processor time. It also gets the requests that need a closer look: those with repeated headers, an id that JSON
+//! escapes, or a `traceparent`.
 
 use std::time::Instant;
 
@@ -46,7 +47,7 @@ impl OverloadedAnswer {
         Some(Self { parts, body: answer.body().len().checked_sub(ID.len())? })
     }
 
-    /// The whole answer to a request with this id, which needs no escapes in JSON.
+    /// The whole answer to a request with this id. JSON must not need to escape the id.
     fn with_id(&self, id: &str) -> Vec<u8> {
         let [start, head, body, end] = &self.parts;
         let mut length = itoa::Buffer::new();
@@ -61,7 +62,7 @@ impl Refuse for Edge {
     }
 
     fn is_refusing(&self) -> bool {
-        // The log of an operator who reads it at this level has a line for each refusal.
+        // At this level the log has a line for each refusal, which this way does not write.
         self.for_clients.as_ref().is_some_and(|for_clients| for_clients.places.are_short())
             && !tracing::enabled!(tracing::Level::DEBUG)
     }

@@ -19,7 +19,7 @@ pub(super) struct Early {
     pub(super) is_at_request: bool,
     /// Whether the last bytes that hyper got look like a simple request. Then the next ones may be one.
     may_be_simple: bool,
-    /// Whether hyper is taken away only to find out where the next request begins.
+    /// Whether the server takes hyper away only to learn where the next request begins.
     finds_request: bool,
     /// The refusal that is being sent, and how much of it is sent.
     refusal: Option<(Vec<u8>, usize)>,
@@ -33,15 +33,15 @@ impl Default for Early {
 }
 
 impl Early {
-    /// Whether hyper was taken away only to find out where the next request begins. Asked once.
+    /// Whether the server took hyper away only to learn where the next request begins. The next call returns `false`.
     pub(super) fn take_finds_request(&mut self) -> bool {
         std::mem::take(&mut self.finds_request)
     }
 }
 
 impl Connection {
-    /// Has hyper taken away from an idle connection, if requests are refused and it is not known where the next one begins. After a
-    /// request with a body hyper stays, because it may have yet to read that body.
+    /// Asks the server to take hyper away from an idle connection, if the gateway refuses requests and the connection does not know
+    /// where the next one begins. After a request with a body hyper stays, because it may have yet to read that body.
     pub(super) fn find_request(&mut self) {
         let progress = self.admitted.progress();
         let is_unknown = !self.early.is_at_request && self.early.may_be_simple && !progress.has_body();

@@ -16,7 +16,7 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(30);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
 
-/// Answers every request, with so many bytes before the word. Its clones count.
+/// A service that answers every request with as many dashes as the number says, and the text `answer`. Tests count its clones.
 #[derive(Debug, Clone, Default)]
 struct Counted(Arc<usize>);
 
@@ -38,7 +38,7 @@ impl Service<Request<Incoming>> for Counted {
     }
 }
 
-/// An answer that needs nothing of its request, and drops it when it is ready, not before. Routes do the same.
+/// The future of [`Counted`]. It drops the request, and with it the body that was not read, when it is polled, as routes do.
 struct Answer {
     request: Option<Request<Incoming>>,
     size: usize,

@@ -9,9 +9,11 @@ use super::{
     *,
 };
 
-/// Refuses simple requests while it is told to, with so many bytes and some words. Paths that begin with `/served` are served.
+/// A stand-in for the application during an overload. While `is_refusing` is set, it refuses each simple request, except for paths
+/// that begin with `/served`.
 pub(super) struct Overload {
     pub(super) is_refusing: AtomicBool,
+    /// How many dashes the body of a refusal has before its text, which names the path.
     size: usize,
 }
 
@@ -47,7 +49,7 @@ impl Refuse for Overload {
     }
 }
 
-/// A connection to a listener whose answers have so many bytes and some words.
+/// A connection to a listener. Its answers, also refusals, have `size` dashes before their text.
 async fn served(size: usize) -> (Served, Arc<Overload>) {
     let overload = Arc::new(Overload::new(size));
     let refuse = Arc::clone(&overload);
@@ -55,7 +57,7 @@ async fn served(size: usize) -> (Served, Arc<Overload>) {
 }
 
 impl Served {
-    /// Reads so many answers, and returns the last word of each.
+    /// Reads `count` answers, and returns the text of each without the dashes.
     async fn words(&mut self, count: usize) -> Vec<String> {
         let (mut text, mut words) = (String::new(), Vec::new());
         while words.len() < count {
