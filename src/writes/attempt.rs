@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{
     EndedWrite, NewWrite, Surface, WriteAnswer,
     in_flight::{ClientPresence, InFlightWrite},
+    lease_guard::LeaseGuard,
     new_write::{marker_of, plan},
 };
 use crate::{
@@ -64,6 +65,8 @@ pub(super) struct Attempt<'o> {
     /// because this attempt sends the write, and the provider then has to show it.
     pub(super) next_reconcile_at: Option<Timestamp>,
     pub(super) waiters: Waiters<'o>,
+    /// `None` where nothing is claimed.
+    pub(super) lease: Option<&'o LeaseGuard>,
 }
 
 /// The clients that wait for the answer to a write.
@@ -103,6 +106,7 @@ impl<'o> Attempt<'o> {
             first_sent_at: crate::clock::now(),
             next_reconcile_at: None,
             waiters,
+            lease: None,
         }
     }
 

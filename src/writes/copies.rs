@@ -193,13 +193,17 @@ impl Writes {
             _ => return Ok(true),
         }
         let Some(taken) = self.store.take_over_one(id).await? else { return Ok(false) };
-        self.store.finish(taken.id, taken.attempt, End::NotSent).await
+        let lease = self.lease_of(&taken);
+        let is_released = self.store.finish(taken.id, taken.attempt, End::NotSent).await?;
+        lease.end();
+        Ok(is_released)
     }
 
     /// Reconciles a copy once that no worker reconciles any more.
     async fn reconcile_held(&self, record: Record, time: &AttemptTime) -> Result<CopyEnd, StoreError> {
         let Some(taken) = self.store.take_over_one(record.id).await? else { return Ok(CopyEnd::InDoubt) };
-        let answer = Box::pin(self.reconcile(taken, time, &Weak::new())).await;
+        let lease = self.lease_of(&taken);
+        let answer = Box::pin(self.reconcile(taken, lease, time, &Weak::new())).await;
         Ok(answer.map_or(CopyEnd::InDoubt, |answer| KeptEnd::read(&answer.answer.body).into()))
     }
 

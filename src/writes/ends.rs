@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use passerelle_providers::model::Kind;
 use tokio::time::Instant;
 
 use super::{WriteAnswer, attempt::Attempt};
@@ -75,4 +76,10 @@ pub(super) async fn finish(
         (false, false) => store.finish_undelivered(id, attempt, end).await?,
     };
     Ok(if is_stored { Finished::Stored } else { Finished::Overtaken })
+}
+
+/// Whether the provider would refuse the same write again. Such a refusal is stored, and replayed to the same key.
+/// After any other failure without an effect, the gateway releases the claim, and the client may send the key again.
+pub(super) const fn is_permanent(kind: Kind) -> bool {
+    matches!(kind, Kind::NotFound | Kind::Rejected | Kind::FieldsNotSupported | Kind::SharedRecord)
 }

@@ -18,7 +18,7 @@
 //!
 //! `new_write` is a write before its claim, `content` what makes two requests the same write, `admission` asks for a place at
 //! the provider, `attempt` one attempt, `ends` stores how it ended, `contacts` what it changes about the contacts of its
-//! customer, `in_flight` the writes of this process that clients can join, `repetition` answers a request that repeats an
+//! customer, `in_flight` the writes of this process that clients can join, `lease_guard` what becomes of an attempt whose task dies, `repetition` answers a request that repeats an
 //! earlier one, `copies` the writes by which the gateway copies customers, `stored_write` what the store keeps for other
 //! processes, `recovery` the workers, `reconcile_phase` when they reconcile a write, `surface` the format of answers,
 //! `over_http` the headers, `earlier` what earlier versions compared, `traced` spans. `docs/reliability.md` follows a lost
@@ -32,6 +32,7 @@ mod copies;
 mod earlier;
 mod ends;
 mod in_flight;
+mod lease_guard;
 mod new_write;
 pub mod over_http;
 mod receipts;
@@ -71,8 +72,9 @@ use crate::{
 use admission::Admission;
 use attempt::{Attempt, AttemptTime, Waiters};
 use contacts::created_customer;
-use ends::{finish, finish_later};
+use ends::{finish, finish_later, is_permanent};
 use in_flight::{ClientPresence, InFlightRegister, InFlightWrite};
+use lease_guard::LeaseGuard;
 use new_write::{PreparedWrite, Write, new_operation};
 use repetition::Ran;
 use stored_write::StoredWrite;
@@ -106,7 +108,7 @@ pub enum Refused {
     /// The customer lives at another connection than the write was planned for, and nothing was sent.
     /// The caller resolves and plans the command anew.
     Moved(Box<NewWrite>),
-    /// The task of the write panicked. If the write was claimed, a worker reconciles it when its lease has run out.
+    /// The task of the write panicked. If the write was claimed, a worker reconciles it.
     Fault,
 }
 
@@ -238,7 +240,8 @@ impl Writes {
                 earlier => Ran::Repeats(Box::new(earlier)),
             });
         };
-        let attempt = Attempt::of(&write, id, number, conditions, waiters);
+        let lease = LeaseGuard::new(&self.store, id, number);
+        let attempt = Attempt { lease: Some(&lease), ..Attempt::of(&write, id, number, conditions, waiters) };
         // Boxed: this future is large, and would make the futures of all other branches as large.
         let answer = Box::pin(self.send(attempt, Some(permit), Ok(planned), time)).await;
         self.deliver(in_flight_write, &answer).await;
@@ -361,6 +364,9 @@ impl Writes {
         let can_reach_client = attempt.is_keyed || attempt.waiters.are_waiting();
         let is_final = matches!(end, End::Done { .. } | End::Copied { .. } | End::Failed { .. });
         let stored = finish(&self.store, id, number, end.clone(), can_reach_client, refuses_shared).await;
+        if stored != Ok(Finished::Shared) {
+            attempt.lease.inspect(|lease| lease.end());
+        }
         if !can_reach_client && is_final && stored == Ok(Finished::Stored) {
             attempt.waiters.in_flight_write.set_stored_undelivered();
         }
@@ -391,10 +397,4 @@ impl Writes {
         }
         in_flight_write.deliver(answer);
     }
-}
-
-/// Whether the provider would refuse the same write again. Such a refusal is stored, and replayed to the same key.
-/// After any other failure without an effect, the gateway releases the claim, and the client may send the key again.
-const fn is_permanent(kind: Kind) -> bool {
-    matches!(kind, Kind::NotFound | Kind::Rejected | Kind::FieldsNotSupported | Kind::SharedRecord)
 }

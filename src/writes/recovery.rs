@@ -31,7 +31,7 @@ use tokio::{
 };
 
 use super::{
-    Attempt, AttemptTime, ClientPresence, End, Record, StoredWrite, Waiters, WriteAnswer, Writes,
+    Attempt, AttemptTime, ClientPresence, End, LeaseGuard, Record, StoredWrite, Waiters, WriteAnswer, Writes,
     ends::finish_later,
     reconcile_phase::{RECONCILES_BEFORE_GIVING_UP, ReconcilePhase},
 };
@@ -99,8 +99,8 @@ impl Writes {
                 continue;
             };
             for record in records {
-                let (this, time) = (Arc::clone(self), time.clone());
-                running.spawn(async move { this.reconcile_alone(record, &time).await });
+                let (this, time, lease) = (Arc::clone(self), time.clone(), self.lease_of(&record));
+                running.spawn(async move { this.reconcile_alone(record, lease, &time).await });
             }
         }
     }
@@ -115,11 +115,17 @@ impl Writes {
         }
     }
 
+    /// The lease on a write that this process has just taken over.
+    pub(super) fn lease_of(&self, taken: &Record) -> LeaseGuard {
+        LeaseGuard::new(&self.store, taken.id, taken.attempt)
+    }
+
     /// Reconciles a write that this process has just taken over: asks the provider whether the write happened. If
     /// not, this sends the write again where that is allowed. `None`: the write is now held for an operator.
     pub(super) async fn reconcile(
         &self,
         record: Record,
+        lease: LeaseGuard,
         time: &AttemptTime,
         client: &ClientPresence,
     ) -> Option<WriteAnswer> {
@@ -129,12 +135,12 @@ impl Writes {
         let gateway = self.gateway.load_full();
         let found = gateway.connection(&record.merchant, &record.connection);
         let Some((merchant, connection)) = found else {
-            self.hold_for_operator(&record, None, "its connection is not in the configuration any more").await;
+            self.hold_for_operator(&record, &lease, None, "its connection is not in the configuration any more").await;
             return None;
         };
         let document = record.command.clone().unwrap_or_default();
         let Some(stored_write) = StoredWrite::read(&document, merchant, connection, self.find_surface) else {
-            self.hold_for_operator(&record, None, "this version cannot read its stored command").await;
+            self.hold_for_operator(&record, &lease, None, "this version cannot read its stored command").await;
             return None;
         };
         let phase = ReconcilePhase::of(&record, connection);
@@ -151,6 +157,7 @@ impl Writes {
             first_sent_at: record.created_at,
             next_reconcile_at: phase.next_reconcile_at(&record, connection),
             waiters: Waiters { client, in_flight_write: &in_flight_write },
+            lease: Some(&lease),
         };
         let transport = time.transport(&attempt, &self.contacts);
         let marker = attempt.marker();
@@ -192,7 +199,7 @@ impl Writes {
                     }
                     Ok(Resend::Overtaken) => {
                         let why = "a newer write changed the same customer, and sending this one again would undo it";
-                        self.hold_for_operator(&record, Some(&attempt), why).await;
+                        self.hold_for_operator(&record, &lease, Some(&attempt), why).await;
                         return None;
                     }
                     Ok(Resend::Moved) if gives_up => self.give_up_elsewhere(&attempt).await,
@@ -205,17 +212,17 @@ impl Writes {
                 self.give_up_elsewhere(&attempt).await
             }
             Ok(Found::NotHappened) if gives_up => {
-                self.hold_for_operator(&record, Some(&attempt), "the provider shows no trace of it").await;
+                self.hold_for_operator(&record, &lease, Some(&attempt), "the provider shows no trace of it").await;
                 return None;
             }
             Ok(Found::Unclear) if gives_up => {
                 let why = "it removes a part of a name, and the provider's record does not show whether that happened";
-                self.hold_for_operator(&record, Some(&attempt), why).await;
+                self.hold_for_operator(&record, &lease, Some(&attempt), why).await;
                 return None;
             }
             Ok(Found::Several) => {
                 let why = "several customers at the provider could be the one that it made";
-                self.hold_for_operator(&record, Some(&attempt), why).await;
+                self.hold_for_operator(&record, &lease, Some(&attempt), why).await;
                 return None;
             }
             // A customer that does not exist at the provider cannot have been changed.
@@ -276,7 +283,13 @@ impl Writes {
 
     /// Holds a write: stores that its outcome is unknown, without a time to reconcile. The workers do not reconcile the
     /// write any more. If a client repeats its request, the gateway reconciles the write once.
-    async fn hold_for_operator(&self, record: &Record, attempt: Option<&Attempt<'_>>, why: &'static str) {
+    async fn hold_for_operator(
+        &self,
+        record: &Record,
+        lease: &LeaseGuard,
+        attempt: Option<&Attempt<'_>>,
+        why: &'static str,
+    ) {
         // A client may repeat the request of a held write as often as it likes, and the log says once that it is held.
         if record.state != State::Unknown || record.reconcile_after.is_some() {
             tracing::warn!(operation.id = %record.id, merchant = record.merchant, connection = record.connection, "a write is held for an operator, because its outcome is unknown: {why}");
@@ -285,7 +298,9 @@ impl Writes {
         let without_surface = StoredAnswer { status: 504, headers: Vec::new(), body: Bytes::new() };
         let answer = record.answer.clone().or_else(unknown).unwrap_or(without_surface);
         let end = End::Unknown { reconcile_after: None, answer };
-        if let Err(error) = self.store.finish(record.id, record.attempt, end.clone()).await {
+        let finished = self.store.finish(record.id, record.attempt, end.clone()).await;
+        lease.end();
+        if let Err(error) = finished {
             tracing::warn!(operation.id = %record.id, "the store cannot keep yet that a write is held: {error}");
             tokio::spawn(finish_later(self.store.clone(), record.id, record.attempt, end, true, false));
         }

@@ -123,10 +123,13 @@ impl Writes {
         client: &ClientPresence,
     ) -> Result<WriteAnswer, Refused> {
         match self.store.take_over_one(record.id).await.map_err(Refused::Store)? {
-            Some(taken) => match self.reconcile(taken, time, client).await {
-                Some(answer) => Ok(WriteAnswer { is_replay: true, ..answer }),
-                None => replayed(record),
-            },
+            Some(taken) => {
+                let lease = self.lease_of(&taken);
+                match self.reconcile(taken, lease, time, client).await {
+                    Some(answer) => Ok(WriteAnswer { is_replay: true, ..answer }),
+                    None => replayed(record),
+                }
+            }
             // Another attempt reconciles it already, or has found the outcome since the claim.
             None => self.join(&record, time.deadline, client).await,
         }

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -158,4 +158,13 @@ pub(crate) async fn take_over_one(store: &Store) -> Record {
     let mut taken = store.operations().take_over(10).await.expect("taken over");
     assert_eq!(taken.len(), 1, "{taken:?}");
     taken.remove(0)
+}
+
+/// Waits until something is so.
+pub(crate) async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so().await {
+        assert!(begin.elapsed() < Duration::from_secs(20), "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -1,11 +1,8 @@
 //! Commits whose answer is lost on the way from PostgreSQL. The caller of the store gets an error, and the change is durable.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use libtest_mimic::Trial;
@@ -17,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    bed::{Bed, answer, claim, keyed},
+    bed::{Bed, answer, claim, keyed, soon},
     cluster,
     server::bed,
     trial::trial,
@@ -101,13 +98,4 @@ async fn given_back() {
         taken.iter().any(|record| record.id == id && record.attempt >= 3)
     })
     .await;
-}
-
-/// Waits until something is so.
-async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so().await {
-        assert!(begin.elapsed() < Duration::from_secs(20), "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

@@ -48,7 +48,10 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 use self::{
     head::Head,
@@ -240,21 +243,35 @@ pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -
 }
 
 /// Like [`write()`]. If the caller gets an error, the work may be durable all the same, because the database was too slow, or its
-/// answer to the commit was lost. Then `undo` runs in the background, after the work has ended or was skipped.
+/// answer to the commit was lost. If the caller drops this future, nobody uses what the work did. In both cases `undo` runs in
+/// the background, after the work has ended or was skipped.
 pub(in crate::store) async fn write_or_undo<W: Work>(
     database: &dyn Database,
     work: W,
     undo: impl Future<Output = ()> + Send + 'static,
 ) -> Result<W::Done, StoreError> {
     let (end, ended) = oneshot::channel();
+    let mut undo = Undo(Some(async move {
+        let _ = ended.await;
+        undo.await;
+    }));
     let result = execute(database, work, Some(end)).await;
-    if result.is_err() {
-        tokio::spawn(async move {
-            let _ = ended.await;
-            undo.await;
-        });
+    if result.is_ok() {
+        undo.0 = None;
     }
     result
+}
+
+/// Runs a future in the background when it is dropped, unless the future was taken away.
+struct Undo<F: Future<Output = ()> + Send + 'static>(Option<F>);
+
+impl<F: Future<Output = ()> + Send + 'static> Drop for Undo<F> {
+    fn drop(&mut self) {
+        // A runtime that shuts down does not execute this. Its process is about to end, and its leases run out.
+        if let (Some(undo), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(undo);
+        }
+    }
 }
 
 async fn execute<W: Work>(

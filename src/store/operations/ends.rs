@@ -33,7 +33,8 @@ const ERASE: &str = "UPDATE operations SET answer = NULL, erased = 1, unheard = 
 /// The open operation of an attempt. For a create, there is one row for each other create of its customer, and for each
 /// deletion of its customer; if there is none, one row with NULL.
 const ENDING: &str = "SELECT this.merchant, this.connection, this.operation, this.fingerprint, \
-                      coalesce(?3, this.customer), this.erased, this.copy_of, \
+                      coalesce(?3, this.customer), this.erased, \
+                      CAST(CASE WHEN this.state = 'unknown' AND this.worker IS NULL THEN 1 ELSE 0 END AS BIGINT), this.copy_of, \
                       (SELECT routing.connection FROM routing WHERE routing.merchant = this.merchant), \
                       other.operation, other.id \
                       FROM operations AS this LEFT JOIN operations AS other ON this.operation = 'create' \
@@ -52,6 +53,8 @@ struct Ending {
     customer: Option<String>,
     /// Whether a deletion that ended before has erased it: then it keeps nothing about the customer.
     is_erased: bool,
+    /// Whether its outcome is unknown, and no attempt has a lease on it.
+    is_left_unknown: bool,
     /// Of a write of the copier: the public id of the customer that it copies.
     copy_of: Option<String>,
     /// Whether its merchant has a routing row.
@@ -74,6 +77,7 @@ impl Ending {
                 fingerprint: row.bytes()?,
                 customer: row.maybe_text()?,
                 is_erased: row.integer()? == 1,
+                is_left_unknown: row.integer()? == 1,
                 copy_of: row.maybe_text()?,
                 is_routed: row.maybe_text()?.is_some(),
                 is_deleted: false,
@@ -138,6 +142,10 @@ impl Work for Finish {
                 Finished::Overtaken
             });
         };
+        // The same attempt has left it unknown before, and the database's answer to the commit was lost.
+        if ending.is_left_unknown && state == Some(State::Unknown) {
+            return Ok(Finished::Stored);
+        }
         if self.refuses_shared && self.customer.is_some() && ending.is_shared {
             return Ok(Finished::Shared);
         }

@@ -163,10 +163,12 @@ impl Work for GiveBack {
     /// The takeover may not have ended yet at the server. Work that runs alone comes after it.
     const RUNS_ALONE: bool = true;
 
-    async fn perform(&self, session: &mut dyn Session, _: &mut Group) -> Result<(), StoreError> {
+    async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<(), StoreError> {
         for Leased { id, attempt, since } in &self.attempts {
-            // Renewals do not change `leased_at`.
-            let update = "UPDATE operations SET worker = NULL, leased_at = NULL, lease_until = NULL \
+            // Renewals do not change `leased_at`. An attempt that was executed may have sent the write until now: the time that the
+            // provider has to show it counts from now on.
+            let update = "UPDATE operations SET worker = NULL, leased_at = NULL, lease_until = NULL, \
+                          sent_at = CASE WHEN CAST(?4 AS BIGINT) IS NULL THEN ?5 ELSE sent_at END \
                           WHERE id = ?1 AND attempt = ?2 AND worker = ?3 AND state IN ('sending', 'unknown') \
                           AND leased_at = coalesce(CAST(?4 AS BIGINT), leased_at)";
             let id = id.to_string();
@@ -175,6 +177,7 @@ impl Work for GiveBack {
                 Value::Integer((*attempt).into()),
                 Value::Text(&self.terms.worker),
                 since.map_or(Value::Null, Value::Integer),
+                Value::Integer(group.now),
             ];
             session.execute(update, &values).await?;
         }

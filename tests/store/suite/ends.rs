@@ -34,7 +34,11 @@ pub(crate) async fn finishing_twice_with_the_same_end_succeeds(bed: &Bed) {
     assert_eq!(store.operations().finish(id, 1, End::NotSent).await, Ok(true));
     assert_eq!(store.operations().finish(id, 1, End::NotSent).await, Ok(true));
     assert_eq!(store.operations().finish(OperationId::now(), 1, done()).await, Ok(false));
-    check_audit(&store, 4).await;
+    let id = claim(&store, keyed("acme", "k3", "r")).await;
+    let unknown = End::Unknown { reconcile_after: None, answer: answer(504) };
+    assert_eq!(store.operations().finish(id, 1, unknown.clone()).await, Ok(true));
+    assert_eq!(store.operations().finish(id, 1, unknown).await, Ok(true));
+    check_audit(&store, 6).await;
 }
 
 pub(crate) async fn a_command_is_stored_until_the_outcome_is_known(bed: &Bed) {

@@ -151,6 +151,8 @@ suite![
     takeovers::an_older_attempt_cannot_finish_after_a_takeover,
     takeovers::an_operation_with_a_renewed_lease_is_not_taken_over,
     takeovers::an_unknown_operation_is_taken_over_when_it_is_due,
+    takeovers::a_takeover_whose_caller_is_gone_is_given_back,
+    takeovers::the_time_to_show_a_write_counts_from_the_end_of_its_attempt,
     takeovers::a_repeated_write_is_recorded_before_it_is_sent,
     takeovers::an_older_write_is_not_sent_again_after_a_newer_one,
     takeovers::a_customer_is_adopted_by_one_create_only,

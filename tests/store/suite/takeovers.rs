@@ -1,9 +1,12 @@
 //! Leases, takeovers, and what a new attempt may do.
 
+use std::pin::pin;
+
+use futures_util::poll;
 use passerelle::store::{Adopted, Claim, End, Event, NewOperation, OperationId, Resend, State};
 
 use super::{HOUR, SECOND, check_audit};
-use crate::bed::{Bed, answer, claim, done, keyed, keyless, take_over_one};
+use crate::bed::{Bed, answer, claim, done, keyed, keyless, soon, take_over_one};
 
 pub(crate) async fn an_older_attempt_cannot_finish_after_a_takeover(bed: &Bed) {
     let store = bed.open().await;
@@ -69,6 +72,41 @@ pub(crate) async fn an_unknown_operation_is_taken_over_when_it_is_due(bed: &Bed)
     assert_eq!(store.operations().take_over(10).await, Ok(Vec::new()), "a held operation waits for an operator");
     // An operator's decision ends it.
     assert_eq!(store.operations().finish(held, 1, done()).await, Ok(true));
+}
+
+/// The clock of this store stands still, so no lease runs out.
+pub(crate) async fn a_takeover_whose_caller_is_gone_is_given_back(bed: &Bed) {
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    let due = End::Unknown { reconcile_after: Some(bed.clock.now()), answer: answer(504) };
+    assert_eq!(store.operations().finish(id, 1, due).await, Ok(true));
+    {
+        let mut taking_over = pin!(store.operations().take_over(10));
+        assert!(poll!(taking_over.as_mut()).is_pending());
+        soon("it is taken over", async || {
+            store
+                .operations()
+                .get("acme", id)
+                .await
+                .is_ok_and(|record| record.is_some_and(|record| record.attempt == 2))
+        })
+        .await;
+    }
+    soon("it is taken over again", async || {
+        let taken = store.operations().take_over(10).await.expect("taken over");
+        taken.iter().any(|record| record.id == id)
+    })
+    .await;
+}
+
+/// The attempt may have sent the write until then.
+pub(crate) async fn the_time_to_show_a_write_counts_from_the_end_of_its_attempt(bed: &Bed) {
+    let store = bed.open().await;
+    let id = claim(&store, keyed("acme", "k", "r")).await;
+    bed.clock.move_by(20 * SECOND);
+    store.operations().give_back(id, 1).await;
+    let taken = take_over_one(&store).await;
+    assert_eq!((taken.id, taken.sent_at), (id, bed.clock.now()));
 }
 
 pub(crate) async fn a_repeated_write_is_recorded_before_it_is_sent(bed: &Bed) {
