@@ -11,6 +11,7 @@ mod progress;
 mod refusal;
 mod server;
 mod simple;
+mod socket;
 mod streams;
 mod timer;
 mod tracked;

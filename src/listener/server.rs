@@ -39,9 +39,10 @@ use super::{
     handle::{Handle, OfConnection, Stages},
     pieces::Pieces,
     progress::Progress,
+    socket::{limit_unacknowledged, limit_unsent},
     streams::Streams,
     tracked::Tracked,
-    transport::{CurrentTransport, Opened, limit_unacknowledged},
+    transport::{CurrentTransport, Opened},
 };
 use crate::{admission::OfClient, config::HeadLimits};
 
@@ -60,7 +61,7 @@ const MOST_ERROR_RESETS: usize = 100;
 pub const MOST_WAITING: i32 = 4096;
 /// How many connections are accepted before other tasks have their turn. A request that comes in a burst of connections would
 /// wait for all of them otherwise.
-const ACCEPTED_AT_ONCE: usize = 8;
+const ACCEPTED_AT_ONCE: usize = 2;
 /// How long the listener waits after it could not accept a connection, for example because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -78,6 +79,7 @@ where
     S::Future: Send + Unpin,
 {
     listener.set_nonblocking(true)?;
+    limit_unsent(&listener);
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let server = Arc::new(Server::new(limits, refuse, transport));
     let begin = async |(stream, peer): (TcpStream, SocketAddr)| {

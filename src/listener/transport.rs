@@ -179,17 +179,6 @@ fn has_arrived(_: &TcpStream) -> bool {
     false
 }
 
-/// Lets the system end the connection, as if its client had, where the client acknowledges nothing of what it was sent for this
-/// time, or has no room for it. `Connection` cannot see that once the system has taken the whole answer.
-#[cfg(target_os = "linux")]
-pub(super) fn limit_unacknowledged(stream: &TcpStream, limit: Duration) {
-    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limit));
-}
-
-/// Elsewhere, the system has limits of its own.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn limit_unacknowledged(_: &TcpStream, _: Duration) {}
-
 impl Stream {
     /// Whether the system has received bytes from the client that were not read.
     pub(super) fn has_arrived(&self) -> bool {

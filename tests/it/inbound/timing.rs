@@ -2,7 +2,10 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -118,13 +121,41 @@ async fn a_client_that_does_not_read_its_answer_is_disconnected() {
 #[tokio::test]
 async fn a_client_that_does_not_read_a_small_answer_is_disconnected() {
     let handle = Handle::new();
-    let address = listening_with(Duration::from_hours(1), handle.clone());
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4096).expect("a small buffer");
-    let mut client = Client(socket.connect(address).await.expect("a connection"));
+    let mut client = with_small_buffer(listening_with(Duration::from_hours(1), handle.clone())).await;
     client.send("GET /buffered HTTP/1.1\r\nhost: gateway\r\n\r\n").await;
     client.0.readable().await.expect("the answer has begun");
     assert_all_closed(&handle).await;
+}
+
+/// The system would take megabytes of answers from a connection within one machine.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn few_answers_are_made_for_a_client_that_reads_none() {
+    const SENT: usize = 60;
+    const MOST_MADE: usize = 6;
+    let (handle, made) = (Handle::new(), Arc::<AtomicUsize>::default());
+    let count = Arc::clone(&made);
+    let page = get(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        async { vec![b'1'; 2 * BUFFERED] }
+    });
+    let router = Router::new().route("/page", page).route("/livez", get(|| async { "ok" }));
+    let address = serve(router, handle.clone(), limits(Duration::from_hours(1)));
+    // Connections inherit the limit from the listener, which sets it when it begins to serve.
+    assert_eq!(Client::connect(address).await.live().await, Some(200));
+    let mut client = with_small_buffer(address).await;
+    client.send("GET /page HTTP/1.1\r\nhost: gateway\r\n\r\n".repeat(SENT)).await;
+    client.0.readable().await.expect("the first answer has begun");
+    assert_all_closed(&handle).await;
+    let made = made.load(Ordering::Relaxed);
+    assert!((1..=MOST_MADE).contains(&made), "{made} answers to {SENT} requests");
+}
+
+#[cfg(target_os = "linux")]
+async fn with_small_buffer(address: SocketAddr) -> Client {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    Client(socket.connect(address).await.expect("a connection"))
 }
 
 /// Waits until the gateway has closed all connections.
