@@ -115,6 +115,11 @@ impl Gateway {
         processors::spread(self.child.id());
     }
 
+    /// Lets its threads run before those of all other processes. Only root may do that.
+    pub(crate) fn prefer(&self) {
+        processors::prefer(self.child.id());
+    }
+
     /// Changes the text of its configuration. The next reload reads it.
     pub(crate) fn configure(&self, change: impl FnOnce(String) -> String) {
         let text = fs::read_to_string(&self.file).expect("its configuration");

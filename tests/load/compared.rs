@@ -87,12 +87,21 @@ impl Compared {
 
     /// Like `judge`, with another limit: the p99 alone, times a factor, and a time that does not depend on it.
     pub(crate) fn judge_within(&self, name: &str, factor: f64, more: Duration) {
+        self.judge_at_most(name, self.quiet.median().mul_f64(factor) + more);
+    }
+
+    /// Like `judge_within`, compared with another gateway that the load does not reach: it was measured in turns with this one,
+    /// beside the same load.
+    pub(crate) fn judge_beside(&self, name: &str, other: &Self, more: Duration) {
+        self.judge_at_most(name, other.loaded.median().mul_f64(MOST_GROWTH) + more);
+    }
+
+    fn judge_at_most(&self, name: &str, most: Duration) {
         assert_eq!(self.loaded.all.failed, 0, "{name}: others lose no request");
         if is_full() && !cfg!(debug_assertions) {
             for Seen { times, not_judged, .. } in [&self.quiet.all, &self.loaded.all] {
                 assert!(times.len() >= *not_judged, "{name}: the machine was too slow; {self}");
             }
-            let most = self.quiet.median().mul_f64(factor) + more;
             assert!(self.loaded.median() <= most, "{name}: at most {most:?} is allowed; {self}");
         }
     }

@@ -1,5 +1,8 @@
 //! Gives the gateway a processor that it has alone, or each of its threads another one.
 
+#[cfg(target_os = "linux")]
+use rustix::process::Pid;
+
 /// The priority of the gateway, so that nothing else on the machine takes its processor. Only root may have it.
 #[cfg(target_os = "linux")]
 const NICE: i32 = -15;
@@ -17,7 +20,7 @@ pub(super) fn apart<T>(start: impl FnOnce() -> T) -> (T, bool) {
     use std::sync::LazyLock;
 
     use rustix::{
-        process::{Pid, getpriority_process, setpriority_process},
+        process::{getpriority_process, setpriority_process},
         thread::{CpuSet, sched_getaffinity, sched_setaffinity},
     };
     // Before a test has bound this process.
@@ -49,26 +52,39 @@ pub(super) fn apart<T>(start: impl FnOnce() -> T) -> (T, bool) {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn spread(_process: u32) {}
 
+/// Elsewhere, a thread has no priority of its own.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn prefer(_process: u32) {}
+
 /// Binds each thread of the runtime of a process to another processor. On a machine of its own, a processor that has nothing to do
 /// takes over the thread that waits for the other one. Here it serves slow clients instead, and the thread would wait.
 #[cfg(target_os = "linux")]
 pub(super) fn spread(process: u32) {
-    use rustix::{
-        process::Pid,
-        thread::{CpuSet, sched_getaffinity, sched_setaffinity},
-    };
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
     let all = sched_getaffinity(None).expect("the processors");
     let mut processors = (0..CpuSet::MAX_CPU).filter(|processor| all.is_set(*processor)).cycle();
-    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("the threads").filter_map(Result::ok);
-    for thread in threads {
-        let name = std::fs::read_to_string(thread.path().join("comm")).unwrap_or_default();
-        if let Some(thread) = thread.file_name().to_str().and_then(|id| Pid::from_raw(id.parse().ok()?))
-            && name.starts_with("tokio-rt-worker")
-            && let Some(processor) = processors.next()
-        {
-            let mut only = CpuSet::new();
-            only.set(processor);
-            sched_setaffinity(Some(thread), &only).expect("the thread is bound");
-        }
+    for (thread, processor) in workers(process).zip(&mut processors) {
+        let mut only = CpuSet::new();
+        only.set(processor);
+        sched_setaffinity(Some(thread), &only).expect("the thread is bound");
     }
+}
+
+/// Lets the threads of the runtime of a process run before those of other processes.
+#[cfg(target_os = "linux")]
+pub(super) fn prefer(process: u32) {
+    for thread in workers(process) {
+        let _ = rustix::process::setpriority_process(Some(thread), NICE);
+    }
+}
+
+/// The threads of the runtime of a process.
+#[cfg(target_os = "linux")]
+fn workers(process: u32) -> impl Iterator<Item = Pid> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("the threads").filter_map(Result::ok);
+    threads.filter_map(|thread| {
+        let name = std::fs::read_to_string(thread.path().join("comm")).ok()?;
+        let id = Pid::from_raw(thread.file_name().to_str()?.parse().ok()?)?;
+        name.starts_with("tokio-rt-worker").then_some(id)
+    })
 }
