@@ -21,6 +21,9 @@ use passerelle::{
 };
 use tempfile::TempDir;
 
+/// The longest that a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A key for tests.
 pub(crate) fn key(digit: char) -> String {
     digit.to_string().repeat(64)
@@ -97,7 +100,21 @@ impl Bed {
 
     /// Opens the store, with a key for tests.
     pub(crate) async fn open(&self) -> Store {
-        self.try_open(&format!("key = \"{}\"", key('1'))).await.expect("a store")
+        self.open_with(&format!("key = \"{}\"", key('1'))).await
+    }
+
+    /// Opens the store. It may have been closed a moment ago. If another test starts a program at this moment, the new process still
+    /// has the files of this one, and with them the lock of the store.
+    pub(crate) async fn open_with(&self, more: &str) -> Store {
+        let began = Instant::now();
+        loop {
+            match self.try_open(more).await {
+                Err(StoreError::Locked(_)) if began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                opened => return opened.expect("a store"),
+            }
+        }
     }
 }
 
@@ -160,11 +177,11 @@ pub(crate) async fn take_over_one(store: &Store) -> Record {
     taken.remove(0)
 }
 
-/// Waits until something is so.
+/// Waits until the condition holds.
 pub(crate) async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let begin = Instant::now();
     while !is_so().await {
-        assert!(begin.elapsed() < Duration::from_secs(20), "not in time: {what}");
+        assert!(begin.elapsed() < PATIENCE, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

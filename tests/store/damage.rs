@@ -64,7 +64,7 @@ pub(crate) async fn refusal(bed: &Bed) -> String {
 }
 
 pub(crate) async fn open(bed: &Bed) -> Store {
-    bed.try_open("").await.expect("a store")
+    bed.open_with("").await
 }
 
 pub(crate) async fn is_known(store: &Store, key: &str) -> bool {
