@@ -1,4 +1,5 @@
-//! What the system is told about the connections of a listener: how long an answer may wait for its client, and how much of it.
+//! Limits that the system applies to the connections of a listener: how long a client may leave an answer unacknowledged, and how many
+//! bytes of answers wait unsent.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -15,8 +16,7 @@ pub(super) fn limit_unacknowledged(stream: &TcpStream, limit: Duration) {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn limit_unacknowledged(_: &TcpStream, _: Duration) {}
 
-/// How much of what the gateway has written to a connection the system takes before it sends it. It is more than most answers are
-/// long.
+/// How much of what the gateway has written to a connection the system takes before it sends it. Most answers are shorter.
 #[cfg(target_os = "linux")]
 const MOST_UNSENT: u32 = 128 << 10;
 

@@ -18,11 +18,11 @@
 //!
 //! `new_write` is a write before its claim, `content` what makes two requests the same write, `admission` asks for a place at
 //! the provider, `attempt` one attempt, `ends` stores how it ended, `contacts` what it changes about the contacts of its
-//! customer, `in_flight` the writes of this process that clients can join, `lease_guard` what becomes of an attempt whose task dies, `repetition` answers a request that repeats an
-//! earlier one, `copies` the writes by which the gateway copies customers, `stored_write` what the store keeps for other
-//! processes, `recovery` the workers, `reconcile_phase` when they reconcile a write, `surface` the format of answers,
-//! `over_http` the headers, `earlier` what earlier versions compared, `traced` spans. `docs/reliability.md` follows a lost
-//! answer through all of it.
+//! customer, `in_flight` the writes of this process that clients can join, `lease_guard` gives a lease back if its task dies,
+//! `repetition` answers a request that repeats an earlier one, `copies` the writes by which the gateway copies customers,
+//! `stored_write` what the store keeps for other processes, `recovery` the workers, `reconcile_phase` when they reconcile a write,
+//! `surface` the format of answers, `over_http` the headers, `earlier` what earlier versions compared, `traced` spans.
+//! `docs/reliability.md` follows a lost answer through all of it.
 
 mod admission;
 mod attempt;

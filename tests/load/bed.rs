@@ -115,7 +115,7 @@ impl Gateway {
         processors::spread(self.child.id());
     }
 
-    /// Lets its threads run before those of all other processes. Only root may do that.
+    /// Gives its worker threads the priority of the clients that measure. Only root may do that.
     pub(crate) fn prefer(&self) {
         processors::prefer(self.child.id());
     }

@@ -74,6 +74,11 @@ impl Compared {
         self.loaded.add(retrieve_steadily(gateway, (merchant, self.from), PER_SECOND, duration()).await);
     }
 
+    /// The p99 under load: the median of the rounds.
+    pub(crate) fn under_load(&self) -> Duration {
+        self.loaded.median()
+    }
+
     /// How often as long the p99 is under load: the median of the rounds.
     fn growth(&self) -> f64 {
         self.loaded.median().as_secs_f64() / self.quiet.median().as_secs_f64()
@@ -93,6 +98,9 @@ impl Compared {
     /// Like `judge_within`, compared with another gateway that the load does not reach: it was measured in turns with this one,
     /// beside the same load.
     pub(crate) fn judge_beside(&self, name: &str, other: &Self, more: Duration) {
+        let Half { all: Seen { times, failed, not_judged }, .. } = &other.loaded;
+        assert_eq!(*failed, 0, "{name}: the other gateway loses no request");
+        assert!(times.len() >= *not_judged, "{name}: the machine was too slow for the other gateway");
         self.judge_at_most(name, other.loaded.median().mul_f64(MOST_GROWTH) + more);
     }
 

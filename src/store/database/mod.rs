@@ -262,7 +262,7 @@ pub(in crate::store) async fn write_or_undo<W: Work>(
     result
 }
 
-/// Runs a future in the background when it is dropped, unless the future was taken away.
+/// Runs a future in the background when it is dropped, unless `write_or_undo` has removed the future.
 struct Undo<F: Future<Output = ()> + Send + 'static>(Option<F>);
 
 impl<F: Future<Output = ()> + Send + 'static> Drop for Undo<F> {

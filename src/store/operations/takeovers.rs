@@ -205,8 +205,7 @@ impl Work for TakeOver {
     /// It adds audit records.
     const RUNS_ALONE: bool = true;
 
-    /// A caller that has stopped waiting does not reconcile what it took over. These operations would wait until their
-    /// new lease runs out.
+    /// A caller that has stopped waiting does not reconcile what it took over.
     const ONLY_IF_AWAITED: bool = true;
 
     async fn perform(&self, session: &mut dyn Session, group: &mut Group) -> Result<Vec<Stored>, StoreError> {

@@ -1,5 +1,5 @@
-//! Claims and takeovers whose caller got an error, but which may be durable all the same: the database was too slow, or its
-//! answer to the commit was lost. No task of this process executes such an attempt, and yet the process would renew its lease,
+//! Claims and takeovers whose caller got an error or has stopped waiting, but which may be durable all the same: the database was too
+//! slow, or its answer to the commit was lost. No task of this process executes such an attempt, and yet the process would renew its lease,
 //! so no other process could take the operation over for [`LONGEST_ATTEMPT`]. This undoes them in the background.
 
 use std::{
@@ -32,7 +32,7 @@ use crate::store::{
 pub(super) struct Leased {
     pub(super) id: OperationId,
     pub(super) attempt: u32,
-    /// `None`: at any time, because the task that has executed the attempt gives it back.
+    /// `None`: at any time, because a task has executed the attempt.
     pub(super) since: Option<i64>,
 }
 
@@ -110,7 +110,7 @@ impl OperationLog {
         taken.inspect_err(|error| self.store.note_failure(error))
     }
 
-    /// Ends the lease on an attempt that the caller has executed, and whose end it cannot keep. Any process can take the operation
+    /// Ends the lease on an attempt that a task has executed, and whose end the store does not get. Any process can take the operation
     /// over then. It returns when the store has kept that, or when the lease has run out by itself.
     pub async fn give_back(&self, id: OperationId, attempt: u32) {
         self.give_all_back(vec![Leased { id, attempt, since: None }]).await;

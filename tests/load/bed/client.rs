@@ -183,8 +183,8 @@ pub(crate) async fn retrieve_steadily(
             let (mut answered, mut answers) = (None, Vec::new());
             while Instant::now() < end {
                 let due = ticks.tick().await.into_std();
-                // A request that waited for the answer before it began when it should have been sent. Any other one waits for
-                // nothing but the timer, which is up to 1 ms late.
+                // If the client still waited for the previous answer when this request was due, its time counts from then.
+                // Otherwise its time counts from when it is sent, because the timer can be 1 ms late.
                 let begun = if answered.is_some_and(|answered| due < answered) { due } else { Instant::now() };
                 let status = client.get(&format!("/v1/customers/{ID}")).await;
                 if status != 200 {

@@ -70,7 +70,7 @@ pub(super) fn spread(process: u32) {
     }
 }
 
-/// Lets the threads of the runtime of a process run before those of other processes.
+/// Gives the threads of the runtime of a process a higher priority.
 #[cfg(target_os = "linux")]
 pub(super) fn prefer(process: u32) {
     for thread in workers(process) {
