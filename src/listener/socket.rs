@@ -21,8 +21,8 @@ pub(super) fn limit_unacknowledged(_: &TcpStream, _: Duration) {}
 const MOST_UNSENT: u32 = 128 << 10;
 
 /// Limits what the system takes and has not sent yet, for every connection that is made after this call: it inherits the limit from
-/// the listener. Otherwise the system takes up to some megabytes for each client that sends requests and does not read. That is
-/// memory, and the gateway would make those answers for nobody.
+/// the listener. Otherwise the system takes up to some megabytes for each client that sends requests and does not read. This costs
+/// memory, and the gateway produces answers that no client reads.
 #[cfg(target_os = "linux")]
 pub(super) fn limit_unsent(listener: &TcpListener) {
     let _ = socket2::SockRef::from(listener).set_tcp_notsent_lowat(MOST_UNSENT);

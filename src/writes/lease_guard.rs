@@ -1,5 +1,5 @@
-//! The lease on an attempt while a task executes it. The task can panic, or its future can be dropped. Nobody executes the attempt
-//! then, and this process would renew the lease all the same ([`LONGEST_ATTEMPT`]). So the lease is given
+//! The lease on an attempt while a task executes it. The task can panic, or its future can be dropped. No task executes the
+//! attempt then, and this process would renew the lease all the same ([`LONGEST_ATTEMPT`]). So the lease is given
 //! back, and any process can reconcile the write at once.
 //!
 //! A reconciliation that panics keeps its lease for [`LONGEST_ATTEMPT`]. It may panic each time, and without that pause the workers

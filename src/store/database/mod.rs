@@ -243,7 +243,7 @@ pub(in crate::store) async fn write<W: Work>(database: &dyn Database, work: W) -
 }
 
 /// Like [`write()`]. If the caller gets an error, the work may be durable all the same, because the database was too slow, or its
-/// answer to the commit was lost. If the caller drops this future, nobody uses what the work did. In both cases `undo` runs in
+/// answer to the commit was lost. If the caller drops this future, no task uses the result of the work. In both cases `undo` runs in
 /// the background, after the work has ended or was skipped.
 pub(in crate::store) async fn write_or_undo<W: Work>(
     database: &dyn Database,
