@@ -148,8 +148,9 @@ impl Listener {
     ) -> Result<Self, String> {
         let address = socket.local_addr().map_err(|error| error.to_string())?;
         let handle = Handle::new();
-        let task =
-            tokio::spawn(listener::serve(socket, edge.clone(), handle.clone(), limits, Arc::new(edge), transport));
+        let served = listener::serve(socket, edge.clone(), handle.clone(), limits, Arc::new(edge), transport)
+            .map_err(|error| format!("cannot serve {address}: {error}"))?;
+        let task = tokio::spawn(served);
         Ok(Self { address, handle, task })
     }
 }

@@ -1,8 +1,10 @@
 //! Accepts the connections of clients, and limits them. `command::listeners` calls `serve` with the router of the
-//! application. A connection is admitted (`admission`), its TLS handshake is made (`transport`), and then hyper serves
-//! HTTP/1.1 or HTTP/2 on it (`server`).
+//! application. A thread accepts a connection (`acceptor`), which is admitted (`admission`), and waits for its first bytes (`arrival`).
+//! Then the runtime makes the TLS handshake (`transport`), and hyper serves HTTP/1.1 or HTTP/2 on it (`server`).
 
+mod acceptor;
 mod admission;
+mod arrival;
 mod connection;
 mod files;
 mod handle;
@@ -21,10 +23,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use acceptor::{MOST_WAITING, serve};
 pub use files::connections_within_file_limit;
 pub use handle::Handle;
 pub use refusal::{Refuse, encoded, with_date};
-pub use server::{MOST_WAITING, serve};
+
 pub use simple::SimpleRequest;
 pub use transport::{CurrentTransport, Transport};
 

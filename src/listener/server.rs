@@ -1,14 +1,12 @@
-//! The loop of a listener, and one connection from its first byte to its last.
+//! One connection, from its first head to its last answer.
 
 use std::{
     convert::Infallible,
     future::{Future, pending},
     io,
-    net::{SocketAddr, TcpListener},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
-    time::Duration,
 };
 
 use axum::{extract::Request, response::Response};
@@ -27,24 +25,23 @@ use hyper_util::{
 };
 use tokio::{
     net::TcpStream,
-    task::yield_now,
-    time::{sleep, timeout},
+    time::{Instant, timeout_at},
 };
 use tower::Service;
 
 use super::{
-    Limits, Refuse,
-    admission::{Admission, Admitted},
+    Refuse,
+    acceptor::Arrived,
+    admission::Admitted,
     connection::Connection,
-    handle::{Handle, OfConnection, Stages},
+    handle::{OfConnection, Stages},
     pieces::Pieces,
     progress::Progress,
-    socket::{limit_unacknowledged, limit_unsent},
     streams::Streams,
     tracked::Tracked,
-    transport::{CurrentTransport, Opened},
+    transport::{CurrentTransport, Opened, Transport},
 };
-use crate::{admission::OfClient, config::HeadLimits};
+use crate::config::HeadLimits;
 
 /// How much larger the buffer for a head is than the head may be: for the method, the version, and what is not read of the body.
 const MORE_THAN_HEAD: u32 = 2 << 10;
@@ -56,70 +53,6 @@ const HEADER_OVERHEAD: u32 = 32;
 const MOST_PENDING_RESETS: usize = 20;
 /// How many streams the gateway may have to reset because of the client's mistakes. Beyond it, the connection is closed.
 const MOST_ERROR_RESETS: usize = 100;
-/// How many connections may wait until the gateway accepts them. Linux has no longer queue, unless its administrator changes
-/// `net.core.somaxconn`.
-pub const MOST_WAITING: i32 = 4096;
-/// How many connections are accepted before other tasks have their turn. A request that comes in a burst of connections would
-/// wait for all of them otherwise.
-const ACCEPTED_AT_ONCE: usize = 2;
-/// How long the listener waits after it could not accept a connection, for example because too many files are open.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Serves a service until the handle stops it.
-pub async fn serve<S>(
-    listener: TcpListener,
-    service: S,
-    handle: Handle,
-    limits: Limits,
-    refuse: Arc<dyn Refuse>,
-    transport: CurrentTransport,
-) -> io::Result<()>
-where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + OfClient + Clone + Send + 'static,
-    S::Future: Send + Unpin,
-{
-    listener.set_nonblocking(true)?;
-    limit_unsent(&listener);
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let server = Arc::new(Server::new(limits, refuse, transport));
-    let begin = async |(stream, peer): (TcpStream, SocketAddr)| {
-        let Some(admitted) = server.admission.admit(peer.ip()).await else { return };
-        let (server, mut service, of_connection) = (Arc::clone(&server), service.clone(), handle.of_connection());
-        service.set_client(peer.ip());
-        tokio::spawn(server.connection(stream, admitted, service, of_connection));
-    };
-    let mut stages = handle.stages();
-    for accepted_count in 1_usize.. {
-        let accepted = tokio::select! {
-            biased;
-            () = stages.draining() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok(accepted) => begin(accepted).await,
-            Err(_) => sleep(ACCEPT_PAUSE).await,
-        }
-        if accepted_count % ACCEPTED_AT_ONCE == 0 {
-            yield_now().await;
-        }
-    }
-    for accepted in waiting(listener)? {
-        begin(accepted).await;
-    }
-    handle.ended().await;
-    Ok(())
-}
-
-/// The connections that the system has accepted when the listener drains. They are served, because it would reset them. Those
-/// that clients go on to open are not: the drain would not end.
-fn waiting(listener: tokio::net::TcpListener) -> io::Result<impl Iterator<Item = (TcpStream, SocketAddr)>> {
-    let listener = listener.into_std()?;
-    let accepted = (0..MOST_WAITING).map_while(move |_| listener.accept().ok());
-    Ok(accepted.filter_map(|(stream, peer)| {
-        stream.set_nonblocking(true).ok()?;
-        Some((TcpStream::from_std(stream).ok()?, peer))
-    }))
-}
 
 /// The largest buffer of a connection of HTTP/1.1. It has room for the largest head that `app` accepts, and hyper refuses larger
 /// heads.
@@ -135,66 +68,38 @@ fn largest_header_list(head: HeadLimits) -> u32 {
 }
 
 /// What the connections of a listener share.
-struct Server {
-    admission: Arc<Admission>,
+pub(super) struct Server {
     refuse: Arc<dyn Refuse>,
     transport: CurrentTransport,
     http1: http1::Builder,
 }
 
 impl Server {
-    fn new(limits: Limits, refuse: Arc<dyn Refuse>, transport: CurrentTransport) -> Self {
+    pub(super) fn new(head: HeadLimits, refuse: Arc<dyn Refuse>, transport: CurrentTransport) -> Self {
         let mut http1 = http1::Builder::new();
         // `Connection` limits the time of a head with one timer. hyper would make one for each request.
-        http1
-            .header_read_timeout(None)
-            .max_headers(limits.head.headers as usize)
-            .max_buf_size(largest_buffer(limits.head));
-        Self { admission: Admission::new(limits), refuse, transport, http1 }
+        http1.header_read_timeout(None).max_headers(head.headers as usize).max_buf_size(largest_buffer(head));
+        Self { refuse, transport, http1 }
     }
 
-    /// Serves a connection until it ends. A client that breaks the rules is disconnected, and the end of its connection is no
-    /// error of the gateway.
-    async fn connection<S>(
-        self: Arc<Self>,
-        stream: TcpStream,
-        admitted: Admitted,
-        service: S,
-        mut of_connection: OfConnection,
-    ) where
+    /// Serves a connection until it ends. A client that breaks the rules is disconnected, and the end of its connection is no error of the
+    /// gateway.
+    pub(super) async fn connection<S>(self: Arc<Self>, arrived: Arrived, service: S, mut of_connection: OfConnection)
+    where
         S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send + Unpin,
     {
-        let _ = stream.set_nodelay(true);
-        limit_unacknowledged(&stream, admitted.limits().write_timeout);
+        let Arrived { stream, transport, connected, admitted } = arrived;
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
         let stages = &mut of_connection.stages;
         let opened = tokio::select! {
-            opened = self.open(stream, &admitted) => opened,
+            opened = open(stream, &transport, &admitted, connected) => opened,
             () = stages.stopped() => None,
         };
-        // The task of a connection that never sends a request has no memory for one.
         match opened {
             Some(opened) if opened.is_http2 => Box::pin(self.http2(opened, admitted, service, stages)).await,
             Some(opened) => Box::pin(self.http1(opened, admitted, service, stages)).await,
             None => {}
-        }
-    }
-
-    /// Makes the TLS handshake, and waits for the first head. A failure is counted, and has no line in the log: any client can cause as many as it likes.
-    async fn open(&self, stream: TcpStream, admitted: &Admitted) -> Option<Opened> {
-        let transport = (self.transport)();
-        let has_tls = transport.tls.is_some();
-        let limits = admitted.limits();
-        let opened = timeout(limits.head_timeout, transport.open(stream, admitted)).await;
-        match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(opened) => opened,
-            Err(error) => {
-                if has_tls {
-                    limits.series.handshakes_failed.inc();
-                    tracing::debug!("a TLS handshake failed: {error}");
-                }
-                None
-            }
         }
     }
 
@@ -266,6 +171,19 @@ impl Server {
         let stays = streams.idle(limits.head_timeout, limits.head_timeout);
         let leave = GracefulConnection::graceful_shutdown;
         until_it_ends(connection, stages, &progress, idle, leave, stays).await;
+    }
+}
+
+/// Makes the TLS handshake, and tells the version of HTTP.
+async fn open(stream: TcpStream, transport: &Transport, admitted: &Admitted, connected: Instant) -> Option<Opened> {
+    let limits = admitted.limits();
+    let opened = timeout_at(connected + limits.head_timeout, transport.open(stream, admitted, connected)).await;
+    match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(opened) => opened,
+        Err(error) => {
+            transport.failed(&limits.series, &error);
+            None
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reads the body of a provider's answer, up to a limit on its decompressed size. `client` calls it.
 
+mod wake;
+
 use bytes::Bytes;
 use memmap2::MmapMut;
 use passerelle_providers::{
@@ -8,6 +10,7 @@ use passerelle_providers::{
 };
 
 use super::budget::Share;
+use wake::wake_for;
 
 /// How large a reply may be.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +82,7 @@ pub(super) async fn read(
             break;
         }
     }
+    wake_for(length);
     let body = if copied.is_empty() { first } else { copied.into_bytes() };
     let mut reply = Response::new(share.into_body(body));
     *reply.status_mut() = response.status();

@@ -68,7 +68,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SLACK: Duration = Duration::from_secs(8);
 
 /// How much the p99 of a gateway differs between two runs.
-const NOISE: Duration = Duration::from_micros(250);
+const NOISE: Duration = Duration::from_micros(150);
 
 /// The most memory of the process, in MiB.
 const MAX_PEAK: u64 = 128;

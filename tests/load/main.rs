@@ -12,6 +12,7 @@ mod compared;
 mod floods;
 mod inbound;
 mod machine;
+mod memory;
 mod overload;
 mod priority;
 mod reloads;

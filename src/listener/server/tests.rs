@@ -3,15 +3,24 @@
 mod early;
 mod streams;
 
-use std::task::Context;
+use std::{net::TcpListener, task::Context, time::Duration};
 
 use axum::body::Body;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    task::yield_now,
+    time::{sleep, timeout},
+};
 
 use super::{
-    super::{ListenerSeries, Transport, admission},
+    super::{
+        Handle, Limits, ListenerSeries,
+        admission::{self, Admission},
+        serve,
+    },
     *,
 };
+use crate::admission::OfClient;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
@@ -97,7 +106,7 @@ impl Served {
         let address = listener.local_addr().expect("its address");
         let handle = Handle::new();
         let transport: CurrentTransport = Arc::new(move || transport.clone());
-        tokio::spawn(serve(listener, service.clone(), handle.clone(), limits, refuse, transport));
+        tokio::spawn(serve(listener, service.clone(), handle.clone(), limits, refuse, transport).expect("a thread"));
         Self { client: TcpStream::connect(address).await.expect("a connection"), service, handle }
     }
 
@@ -190,16 +199,18 @@ struct Alone {
 impl Alone {
     async fn new(rest_after: Duration) -> Self {
         let transport = Transport { tls: None, prior_knowledge: true, request_timeout: PATIENCE };
-        let transport: CurrentTransport = Arc::new(move || transport.clone());
-        let server = Arc::new(Server::new(limits(PATIENCE, rest_after), refuses_heads(), transport));
+        let (limits, current) = (limits(PATIENCE, rest_after), transport.clone());
+        let server = Arc::new(Server::new(limits.head, refuses_heads(), Arc::new(move || current.clone())));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let client = std::net::TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
         client.set_nonblocking(true).expect("a mode");
         let (stream, peer) = listener.accept().await.expect("the same connection");
-        let admission = Arc::clone(&server.admission);
+        let admission = Admission::new(limits);
         let admitted = admission.admit(peer.ip()).await.expect("a free place");
         let (progress, service, handle) = (Arc::clone(admitted.progress()), Counted::default(), Handle::new());
-        tokio::spawn(server.connection(stream, admitted, service.clone(), handle.of_connection()));
+        let stream = stream.into_std().expect("a socket");
+        let arrived = Arrived { stream, transport, connected: Instant::now(), admitted };
+        tokio::spawn(server.connection(arrived, service.clone(), handle.of_connection()));
         Self { admission, progress, client, service, _handle: handle }
     }
 
@@ -249,4 +260,28 @@ async fn a_connection_that_loses_its_place_gets_it_back_if_its_next_request_has_
             assert_eq!(alone.is_answered().await, has_arrived, "{name}");
         }
     }
+}
+
+/// The thread that accepts keeps the connection before. So a client that sends no whole head takes no time of the runtime.
+#[tokio::test]
+async fn the_runtime_gets_a_connection_when_its_first_head_has_arrived() {
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let mut served = Served::with_idle_timeout(PATIENCE).await;
+    let of_listener = tasks();
+    let is_accepted = async {
+        while served.handle.connection_count() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, is_accepted).await.expect("it is accepted");
+    assert_eq!(tasks(), of_listener);
+    let (start, end) = REQUEST.split_at(REQUEST.len() - 1);
+    served.send(start).await;
+    // What arrives later is noticed later, so the listener has noticed this start once it has closed another connection.
+    let mut other = TcpStream::connect(served.client.peer_addr().expect("its address")).await.expect("a connection");
+    assert_eq!(timeout(PATIENCE, other.read(&mut [0])).await.expect("it is closed").expect("without a failure"), 0);
+    assert_eq!(tasks(), of_listener);
+    served.send(end).await;
+    served.read(1).await;
+    assert_eq!(tasks(), of_listener + 1);
 }

@@ -65,14 +65,9 @@ pub(super) fn serve(router: Router, handle: Handle, limits: listener::Limits) ->
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("an address");
     let transport = Transport { tls: None, prior_knowledge: true, request_timeout: HEAD_TIMEOUT };
-    tokio::spawn(listener::serve(
-        socket,
-        router,
-        handle,
-        limits,
-        Arc::new(refuse_head),
-        Arc::new(move || transport.clone()),
-    ));
+    let served =
+        listener::serve(socket, router, handle, limits, Arc::new(refuse_head), Arc::new(move || transport.clone()));
+    tokio::spawn(served.expect("a thread"));
     address
 }
 

@@ -128,7 +128,7 @@ async fn paths(requests: &[Sent], rest_after: Duration) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     let refuse: Arc<dyn Refuse> = Arc::<Overload>::clone(&overload);
-    tokio::spawn(serve(listener, Echo, handle.clone(), limits, refuse, transport));
+    tokio::spawn(serve(listener, Echo, handle.clone(), limits, refuse, transport).expect("a thread"));
     let (mut reads, mut writes) = TcpStream::connect(address).await.expect("a connection").into_split();
     let write = async {
         let mut unsent = Vec::new();
