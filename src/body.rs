@@ -100,7 +100,7 @@ async fn collect(
         let Ok(frame) = frame else {
             return Err(Problem::new(Code::MalformedRequest, "the body ended before it was complete"));
         };
-        let Some(piece) = frame.data_ref() else { continue };
+        let Some(piece) = frame.data_ref() else { return Err(trailers()) };
         if piece.len() > limits.size - collected.bytes.len() {
             return Err(too_large(limits.size));
         }
@@ -140,6 +140,11 @@ impl Collected {
         self.bytes.reserve_exact(capacity - self.bytes.len());
         Ok(())
     }
+}
+
+/// If the gateway ignored them, the client would not know that they are lost.
+fn trailers() -> Problem {
+    Problem::new(Code::MalformedRequest, "trailers follow the body; send them as headers, or leave them out")
 }
 
 fn too_large(limit: usize) -> Problem {

@@ -45,9 +45,11 @@ impl Lines {
             }
             match timeout(self.patience, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => {
-                    if let Some(piece) = frame.data_ref() {
-                        self.buffer.extend_from_slice(piece);
-                    }
+                    let Some(piece) = frame.data_ref() else {
+                        self.end("trailers follow the list; leave them out".to_owned());
+                        continue;
+                    };
+                    self.buffer.extend_from_slice(piece);
                     while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                         let line = self.buffer.split_to(end + 1);
                         self.read(&line);
