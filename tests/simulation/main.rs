@@ -20,7 +20,8 @@
 //!
 //! # How to run it
 //!
-//! `cargo test --test simulation` runs as many seeds as fit into 25 s, with a switch and without. `SIMULATION_SEEDS=100000` runs that many,
+//! `cargo test --test simulation` runs as many seeds as fit into 25 s, with a switch and without; `SIMULATION_SECONDS=120` gives each of both
+//! 120 s, as `.ci/run` does. `SIMULATION_SEEDS=100000` runs that many,
 //! `SIMULATION_FIRST=5000` begins with another seed, and `SIMULATION_SEED=17` runs one and prints what happened in it.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
@@ -46,8 +47,8 @@ use std::{
 use mistakes::Mistake;
 use run::{Figures, Report, Scenario, run};
 
-/// How long the seeds of a test take together, unless their number is given.
-const USUAL: Duration = Duration::from_secs(25);
+/// How long the seeds of a test take together, unless their number or another time is given, in seconds.
+const USUAL: u64 = 25;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -66,11 +67,12 @@ fn keeps_promises(scenario: Scenario, test: &str) -> Figures {
     // All cores if SIMULATION_SEEDS is set. Otherwise one, because other tests run at the same time.
     let threads = count.map_or(1, |_| thread::available_parallelism().map_or(1, usize::from));
     let (begun, next) = (Instant::now(), AtomicU64::new(0));
+    let usual = Duration::from_secs(number("SIMULATION_SECONDS").unwrap_or(USUAL));
     let work = || {
         let mut sums = Figures::default();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if count.map_or_else(|| begun.elapsed() >= USUAL, |count| number >= count) {
+            if count.map_or_else(|| begun.elapsed() >= usual, |count| number >= count) {
                 return sums;
             }
             let seed = first + number;
