@@ -33,8 +33,7 @@ use super::{
 };
 use crate::admission::OfClient;
 
-/// How many connections may wait until the gateway accepts them. Linux allows no longer queue, unless its administrator changes
-/// `net.core.somaxconn`.
+/// How many connections may wait until the gateway accepts them. Linux limits them to `net.core.somaxconn`, which is 4096 by default.
 pub const MOST_WAITING: i32 = 4096;
 /// How long the listener waits after it could not accept a connection, for example because too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -148,10 +147,6 @@ where
             () = loses_place(&stream, &admitted) => return,
             () = of_connection.stages.stopped() => return,
         };
-        if admitted.progress().is_closed() {
-            // It has lost its place at the moment in which its first bytes arrived.
-            admitted.keep_place();
-        }
         match arrived.and_then(|()| stream.into_std()) {
             Ok(stream) => {
                 let arrived = Arrived { stream, transport, connected, admitted };

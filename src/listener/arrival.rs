@@ -30,22 +30,29 @@ pub(super) async fn head_arrives(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Whether what the system has received is the beginning of a head, and more of it may come. Fails if it has received nothing.
+/// Whether what the system has received is the beginning of a head, and more of it may come. Fails if it has received nothing, and if
+/// the client has closed the connection without sending anything.
 #[cfg(unix)]
 fn is_head_partial(stream: &TcpStream) -> io::Result<bool> {
     use rustix::net::{RecvFlags, recv};
 
     let mut bytes = [0; LOOKED_AT];
     let (length, _) = recv(stream, &mut bytes[..], RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
+    if length == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let head = httparse::Request::new(&mut headers).parse(&bytes[..length]);
-    Ok((1..LOOKED_AT).contains(&length) && head.is_ok_and(|head| head.is_partial()))
+    Ok(length < LOOKED_AT && head.is_ok_and(|head| head.is_partial()))
 }
 
 /// Elsewhere, it waits for the first byte.
 #[cfg(not(unix))]
 pub(super) async fn head_arrives(stream: &TcpStream) -> io::Result<()> {
-    stream.peek(&mut [0; 1]).await.map(drop)
+    match stream.peek(&mut [0; 1]).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Elsewhere, the system is not asked.
@@ -134,6 +141,14 @@ mod tests {
         client.write_all(b"GET / HT").await.expect("it is sent");
         client.shutdown().await.expect("its end is closed");
         head_arrives(&gateway).await.expect("hyper reads the end");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_without_sending_anything_is_not_served() {
+        let (mut client, gateway) = connected().await;
+        client.shutdown().await.expect("its end is closed");
+        let failed = head_arrives(&gateway).await.expect_err("hyper needs no such connection");
+        assert_eq!(failed.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]

@@ -91,6 +91,10 @@ impl Server {
     {
         let Arrived { stream, transport, connected, admitted } = arrived;
         let Ok(stream) = TcpStream::from_std(stream) else { return };
+        if admitted.progress().is_closed() {
+            // Another connection got its place on the way here, after its first bytes had arrived.
+            admitted.keep_place();
+        }
         let stages = &mut of_connection.stages;
         let opened = tokio::select! {
             opened = open(stream, &transport, &admitted, connected) => opened,

@@ -17,7 +17,7 @@ use crate::switch::{
 const LONGEST_LINE: usize = 64 << 10;
 
 /// The customers of a body of NDJSON. A wrong line is an error of its own, and the lines after it are read. `patience` is
-/// how long the next piece may take. After a body that ended too early, the last item is an error.
+/// how long the next piece may take. After a body that ended too early or has trailers, the last item is an error.
 pub(super) fn customers(body: Body, patience: Duration) -> Listed {
     let lines = Lines { body, patience, buffer: BytesMut::new(), found: VecDeque::new(), line: 0, ended: false };
     Box::pin(stream::unfold(lines, |mut lines| async move { Some((lines.next().await?, lines)) }))
@@ -88,7 +88,11 @@ impl Lines {
 mod tests {
     use std::convert::Infallible;
 
+    use bytes::Bytes;
     use futures_util::StreamExt;
+    use http::HeaderMap;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
 
     use super::*;
 
@@ -129,5 +133,16 @@ mod tests {
             Some("the list ended in line 2, before it was complete")
         );
         assert_eq!(items.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_list_with_trailers_ends_with_an_error() {
+        let frames = [Frame::data(Bytes::from_static(b"{\"id\":\"a\"}\n")), Frame::trailers(HeaderMap::new())];
+        let body = Body::new(StreamBody::new(stream::iter(frames.map(Ok::<_, Infallible>))));
+        let items: Vec<Item> = customers(body, Duration::from_mins(1)).collect().await;
+        assert_eq!(items.len(), 2);
+        assert!(items[0].is_ok());
+        let refused = items[1].as_ref().expect_err("the trailers are refused");
+        assert_eq!(refused.detail, "trailers follow the list; leave them out");
     }
 }

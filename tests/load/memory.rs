@@ -27,7 +27,9 @@ async fn the_memory_is_small_without_requests_and_under_a_load() {
     let provider = priority::low(provider(Arc::new(move |path: &str| {
         Some(Arc::clone(if path.contains(ID) { &one } else { &page }))
     })));
-    let gateway = Arc::new(Gateway::start(&[("other".to_owned(), provider.await.expect("a provider"))]));
+    let merchants = [("other".to_owned(), provider.await.expect("a provider"))];
+    // The clients use all processors, and the gateway is to refuse none of them.
+    let gateway = Arc::new(Gateway::start_with(&merchants, "overload_wait = \"5m\"", ""));
     let idle = gateway.resident();
     let end = Instant::now() + Duration::from_secs(if is_full() { 20 } else { 2 });
     let clients = (0..CLIENTS).map(|number| {

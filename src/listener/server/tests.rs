@@ -262,7 +262,7 @@ async fn a_connection_that_loses_its_place_gets_it_back_if_its_next_request_has_
     }
 }
 
-/// The thread that accepts keeps the connection before. So a client that sends no whole head takes no time of the runtime.
+/// Until then, the thread that accepts keeps the connection. So a client that sends no whole head takes no time of the runtime.
 #[tokio::test]
 async fn the_runtime_gets_a_connection_when_its_first_head_has_arrived() {
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -277,9 +277,12 @@ async fn the_runtime_gets_a_connection_when_its_first_head_has_arrived() {
     assert_eq!(tasks(), of_listener);
     let (start, end) = REQUEST.split_at(REQUEST.len() - 1);
     served.send(start).await;
-    // What arrives later is noticed later, so the listener has noticed this start once it has closed another connection.
-    let mut other = TcpStream::connect(served.client.peer_addr().expect("its address")).await.expect("a connection");
-    assert_eq!(timeout(PATIENCE, other.read(&mut [0])).await.expect("it is closed").expect("without a failure"), 0);
+    // The listener accepts at most two connections, which it closes here, before it looks at what has arrived.
+    for _ in 0..3 {
+        let mut other =
+            TcpStream::connect(served.client.peer_addr().expect("its address")).await.expect("a connection");
+        assert_eq!(timeout(PATIENCE, other.read(&mut [0])).await.expect("it is closed").expect("without a failure"), 0);
+    }
     assert_eq!(tasks(), of_listener);
     served.send(end).await;
     served.read(1).await;

@@ -1,11 +1,11 @@
-//! Lets another thread of the runtime wait for the network while this one reads a long reply.
+//! Lets another thread of the runtime wait for the network while this one parses a long reply.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// How long a reply must be: reading one of 100 KB takes about as long as ten requests for one customer.
+/// How long a reply must be: a page of 100 KB takes about as long as ten requests for one customer.
 const LONG_REPLY: usize = 16 << 10;
 
-/// Wakes another thread of the runtime before a reply of this length is read. A thread that the network woke with one ready task runs the
+/// Wakes another thread of the runtime before a received reply of this length is parsed. A thread that the network woke with one ready task runs the
 /// task at once, and wakes no other thread. Then no thread waits for the network until the task ends, and what arrives meanwhile waits
 /// as long. With two more tasks, Tokio wakes a thread, which finds nothing else to do and waits for the network.
 pub(super) fn wake_for(length: usize) {
@@ -36,20 +36,27 @@ mod tests {
             async { (client.await.expect("a connection"), listener.accept().expect("the same connection").0) }
         };
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let (began, has_begun) = mpsc::channel();
         for _ in 0..20 {
             let [(mut first, mut begin), (mut other, mut go_on)] =
                 runtime.block_on(async { [connected().await, connected().await] });
             let (heard, is_heard) = mpsc::channel();
+            let [of_other, of_reader] = [began.clone(), began.clone()];
             runtime.spawn(async move {
+                of_other.send(()).expect("the test waits");
                 other.read_u8().await.expect("a byte");
                 heard.send(()).expect("the test waits");
             });
             let reads = runtime.spawn(async move {
+                of_reader.send(()).expect("the test waits");
                 first.read_u8().await.expect("a byte");
                 wake_for(LONG_REPLY + 1);
                 go_on.write_all(b"b").expect("it is sent");
                 is_heard.recv_timeout(PATIENCE).expect("another thread waits for the network");
             });
+            for _ in 0..2 {
+                has_begun.recv_timeout(PATIENCE).expect("both tasks begin");
+            }
             // Both threads wait, one of them for the network.
             while (0..2).any(|thread| runtime.metrics().worker_park_unpark_count(thread).is_multiple_of(2)) {
                 std::thread::yield_now();

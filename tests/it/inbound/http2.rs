@@ -187,6 +187,8 @@ async fn trailers_are_refused() {
     let trailers =
         HeaderMap::from_iter([("idempotency-key".parse().expect("a name"), "one".parse().expect("a value"))]);
     sent.send_trailers(trailers).expect("they are sent");
-    assert_eq!(Answer::of(answer).await.status_and_code(), (400, "malformed_request"));
+    let refused = Answer::of(answer).await;
+    assert_eq!(refused.status_and_code(), (400, "malformed_request"));
+    assert!(refused.body.to_string().contains("trailers follow the body"), "{refused:?}");
     http2.client = http2.client.ready().await.expect("it is open");
 }
