@@ -12,8 +12,8 @@ const MOST_HEADERS: usize = 64;
 /// How much of a head is looked at before hyper reads it. The heads of nearly all requests are shorter.
 const LOOKED_AT: usize = 4 << 10;
 
-/// Waits until the system has received the head of a request, or bytes that are none, such as a TLS handshake, or enough bytes to tell hyper that the
-/// head is long. They stay where they are.
+/// Waits until the system has received the head of a request, or bytes that are none, such as a TLS handshake, or enough bytes to tell
+/// hyper that the head is long. They stay where they are.
 #[cfg(unix)]
 pub(super) async fn head_arrives(stream: &TcpStream) -> io::Result<()> {
     loop {

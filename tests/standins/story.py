@@ -45,7 +45,14 @@ class Story(Book):
         try:
             step()
         except AssertionError as error:
-            raise AssertionError(f"{step.__name__}: {error}") from error
+            raise AssertionError(f"{step.__name__}: {error}\nthe records of the switch: {self.counted()}") from error
+
+    def counted(self):
+        """How many records of the switch have each outcome, or why that cannot be read."""
+        try:
+            return self.gateway.status()["records"]
+        except (AssertionError, OSError, ValueError, LookupError) as error:
+            return f"not known: {error}"
 
     # The steps.
 

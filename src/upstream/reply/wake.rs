@@ -5,9 +5,9 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 /// How long a reply must be: a page of 100 KB takes about as long as ten requests for one customer.
 const LONG_REPLY: usize = 16 << 10;
 
-/// Wakes another thread of the runtime before a received reply of this length is parsed. A thread that the network woke with one ready task runs the
-/// task at once, and wakes no other thread. Then no thread waits for the network until the task ends, and what arrives meanwhile waits
-/// as long. With two more tasks, Tokio wakes a thread, which finds nothing else to do and waits for the network.
+/// Wakes another thread of the runtime before a received reply of this length is parsed. A thread that the network woke with one ready
+/// task runs the task at once, and wakes no other thread. Then no thread waits for the network until the task ends, and what arrives
+/// meanwhile waits as long. With two more tasks, Tokio wakes a thread, which finds nothing else to do and waits for the network.
 pub(super) fn wake_for(length: usize) {
     if length > LONG_REPLY && Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
         // Tokio keeps the first one for this thread, and wakes another thread only for the second one.
@@ -27,9 +27,9 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// The network wakes a task, which keeps its thread until the network wakes another task. Without the call, that does not happen.
+    /// A task that the network woke keeps its thread until another task has received a byte. Without the call, no thread waits for that byte.
     #[test]
-    fn the_network_is_heard_while_a_thread_reads_a_long_reply() {
+    fn a_thread_waits_for_the_network_while_another_one_parses_a_long_reply() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let connected = || {
             let client = TcpStream::connect(listener.local_addr().expect("its address"));
@@ -40,19 +40,19 @@ mod tests {
         for _ in 0..20 {
             let [(mut first, mut begin), (mut other, mut go_on)] =
                 runtime.block_on(async { [connected().await, connected().await] });
-            let (heard, is_heard) = mpsc::channel();
+            let (received, has_received) = mpsc::channel();
             let [of_other, of_reader] = [began.clone(), began.clone()];
             runtime.spawn(async move {
                 of_other.send(()).expect("the test waits");
                 other.read_u8().await.expect("a byte");
-                heard.send(()).expect("the test waits");
+                received.send(()).expect("the other task waits");
             });
             let reads = runtime.spawn(async move {
                 of_reader.send(()).expect("the test waits");
                 first.read_u8().await.expect("a byte");
                 wake_for(LONG_REPLY + 1);
                 go_on.write_all(b"b").expect("it is sent");
-                is_heard.recv_timeout(PATIENCE).expect("another thread waits for the network");
+                has_received.recv_timeout(PATIENCE).expect("another thread waits for the network");
             });
             for _ in 0..2 {
                 has_begun.recv_timeout(PATIENCE).expect("both tasks begin");
@@ -62,7 +62,7 @@ mod tests {
                 std::thread::yield_now();
             }
             begin.write_all(b"a").expect("it is sent");
-            runtime.block_on(reads).expect("it is heard");
+            runtime.block_on(reads).expect("the other task receives its byte meanwhile");
         }
     }
 }
