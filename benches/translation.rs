@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use passerelle_providers::{
     CustomerProvider, Settings,
     api::{
-        input,
+        JsonLimits, input,
         view::{CustomersView, Origin},
     },
     json::Json,
@@ -35,7 +35,7 @@ fn create(criterion: &mut Criterion) {
     let body = Bytes::from_static(answers::CREATE.as_bytes());
     let read_body = || {
         let source = Source::new(&body).expect("it is text");
-        input::fields(&source, Region::parse("SN")).expect("it is a customer")
+        input::fields(&source, JsonLimits::DEFAULT, Region::parse("SN")).expect("it is a customer")
     };
     let command = CreateCustomer { fields: read_body(), ..CreateCustomer::default() };
     let mut group = criterion.benchmark_group("create");

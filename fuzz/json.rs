@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use passerelle_providers::{
     VENDORS,
-    api::input,
+    api::{JsonLimits, input},
     json::{JsonObject, Members, Raw, canonical::canonical_document, from_str},
     model::Operation,
     text::{Source, Str, Text},
@@ -27,7 +27,7 @@ pub(crate) fn run(input: &[u8]) {
     assert_eq!(strings, expected, "the reader and serde_json read other strings");
 
     let source = Source::new(&Bytes::copy_from_slice(input)).expect("it is text");
-    let is_valid = match bounded(input.len(), || input::check(&source)) {
+    let is_valid = match bounded(input.len(), || input::check(&source, JsonLimits::DEFAULT)) {
         Ok(()) => true,
         Err(error) => {
             check_refusal(&error, input.len());

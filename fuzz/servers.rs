@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Mutex};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use passerelle_providers::{
-    api::input,
+    api::{JsonLimits, input},
     engine::{self, Conditions, Language, drop_in, records::Records},
     kit::server::base_path,
     model::{Command, CustomerFields, CustomerId, Error, Kind, LossPolicy, Patch, Request, Response},
@@ -91,7 +91,7 @@ fn checked(command: &Command, body: &Bytes) -> Result<(), Error> {
     drop_in::check_phones(command)?;
     if !body.is_empty() {
         let source = Source::new(body).ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
-        input::check(&source)?;
+        input::check(&source, JsonLimits::DEFAULT)?;
         drop_in::check_metadata(command)?;
     }
     Ok(())
@@ -133,7 +133,7 @@ fn records(subject: &Subject) -> (Records, Text) {
             br#"{"name":"Amadou Ba","email":"amadou.ba@example.com","phone":"+221771234567","metadata":{"a":"b"},
                         "address":{"line1":"1 Rue","city":"Dakar","country":"SN"},"did":"z1did","type":"business"}"#;
         let source = Source::new(&Bytes::from_static(json)).expect("text");
-        input::fields(&source, region()).expect("fields")
+        input::fields(&source, JsonLimits::DEFAULT, region()).expect("fields")
     });
     let mut records = Records::default();
     let id = records.add(&*subject.server, &FIELDS, now(), [1; 16]);

@@ -149,6 +149,18 @@ pub struct ServerConfig {
     /// How much memory all request bodies may occupy together, in bytes. The bodies of one merchant never occupy more than
     /// is still free.
     pub max_bodies: usize,
+    /// How many levels of objects and arrays the JSON of a request may have.
+    #[serde(deserialize_with = "within::<_, 1, 127>")]
+    #[schemars(range(min = 1, max = 127))]
+    pub max_json_depth: u32,
+    /// How many keys one object in the JSON of a request may have.
+    #[serde(deserialize_with = "within::<_, 1, 1000>")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_json_keys: u32,
+    /// How many items one array in the JSON of a request may have.
+    #[serde(deserialize_with = "within::<_, 1, 10_000>")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_json_items: u32,
     /// Whether answers have a `Server-Timing` header with the time of the provider and that of the gateway.
     pub server_timing: bool,
     /// How long the gateway still accepts connections after the signal to stop, such as `3s`.
@@ -159,13 +171,6 @@ pub struct ServerConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub stop_timeout: Duration,
-}
-
-impl ServerConfig {
-    /// How large the head of a client's request may be.
-    pub fn head(&self) -> HeadLimits {
-        HeadLimits { uri: self.max_uri, headers: self.max_headers, headers_size: self.max_headers_size }
-    }
 }
 
 /// The operator's listener. It serves health, metrics and, with a key, the operator's API. It has a cap of its own, so that

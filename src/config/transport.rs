@@ -1,7 +1,10 @@
-//! How clients reach the API: TLS, and the versions of HTTP.
+//! How clients reach the API: TLS, the versions of HTTP, and how large heads and JSON may be.
 
+use passerelle_providers::api::JsonLimits;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::ServerConfig;
 
 /// The certificate of a listener that speaks TLS.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -27,6 +30,22 @@ pub struct HeadLimits {
     pub headers_size: u32,
 }
 
+impl ServerConfig {
+    /// How large the head of a client's request may be.
+    pub fn head(&self) -> HeadLimits {
+        HeadLimits { uri: self.max_uri, headers: self.max_headers, headers_size: self.max_headers_size }
+    }
+
+    /// How large the structure of a client's JSON may be.
+    pub fn json(&self) -> JsonLimits {
+        JsonLimits {
+            depth: self.max_json_depth as usize,
+            keys: self.max_json_keys as usize,
+            items: self.max_json_items as usize,
+        }
+    }
+}
+
 #[cfg(test)]
 impl HeadLimits {
     /// The defaults.
@@ -45,4 +64,15 @@ pub enum Http2 {
     Tls,
     /// Over TLS, and also without TLS, for clients that begin with HTTP/2 (a proxy that is configured to).
     PriorKnowledge,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_without_a_configuration_has_its_default_limits() {
+        let loaded = crate::config::load_text("", "test.toml").expect("the defaults");
+        assert_eq!(loaded.config.server.json(), JsonLimits::DEFAULT);
+    }
 }

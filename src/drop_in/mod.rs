@@ -262,7 +262,7 @@ impl DropInCall {
         if !self.vendor_request.body().is_empty() {
             let source = Source::new(self.vendor_request.body());
             let source = source.ok_or_else(|| Error::new(Kind::Malformed, "the body is not UTF-8 text"))?;
-            input::check(&source)?;
+            input::check(&source, self.gateway.json)?;
             drop_in::check_metadata(&command)?;
             if matches!(command, Command::Create(_) | Command::Update(_)) {
                 let lost = server.members_without_place(&source);

@@ -249,7 +249,7 @@ impl Call {
     /// Reads the fields of a customer from the body of the request.
     pub fn fields(&self, body: &Source) -> Result<CustomerFields, Problem> {
         self.merchant.body_bytes.observe(number(body.as_str().len()));
-        input::fields(body, self.merchant.region).map_err(|error| self.failure(&error))
+        input::fields(body, self.gateway.json, self.merchant.region).map_err(|error| self.failure(&error))
     }
 
     /// Finds the connection that executes a command, and gives the command the customer's id at that connection.

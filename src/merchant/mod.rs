@@ -27,7 +27,7 @@ use std::{
 use aws_lc_rs::digest;
 use passerelle_providers::{
     CustomerProvider,
-    api::view::Origin,
+    api::{JsonLimits, view::Origin},
     model::{
         IdPattern, LossPolicy,
         auth::{AuthScheme, Credentials},
@@ -77,6 +77,8 @@ pub struct Gateway {
     pub body_timeout: Duration,
     /// How many bytes of it must arrive in a second. 0 for any number.
     pub min_body_rate: u32,
+    /// How large the structure of its JSON may be.
+    pub json: JsonLimits,
     /// How long connections are accepted after the signal to stop.
     pub stop_notice: Duration,
     /// How long requests in flight may take after that.

@@ -86,8 +86,7 @@ impl Gateway {
         resolver.listeners();
         let tls = resolver.tls();
         let traces = resolver.traces();
-        // The deadline may be longer than `store.lease`, because the lease is renewed while a write is in flight. But
-        // it is not renewed for longer than `LONGEST_ATTEMPT`.
+        // It may be longer than `store.lease`, because the lease is renewed, but only for `LONGEST_ATTEMPT`.
         if config.server.deadline > store::LONGEST_ATTEMPT {
             resolver.mistake(
                 "server.deadline",
@@ -141,6 +140,7 @@ impl Gateway {
                     max_body: config.server.max_body,
                     body_timeout: config.server.body_timeout,
                     min_body_rate: config.server.min_body_rate,
+                    json: config.server.json(),
                     stop_notice: config.server.stop_notice,
                     stop_timeout: config.server.stop_timeout,
                     max_bodies: config.server.max_bodies,

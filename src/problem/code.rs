@@ -53,7 +53,8 @@ macro_rules! codes {
 
 codes! {
     /// The body is not JSON, or the query cannot be decoded. JSON that programs decode differently is refused, too: a
-    /// key that occurs twice, a string with U+0000, an integer of more than 64 bits. Correct the request.
+    /// key that occurs twice, a string with U+0000, an integer of more than 64 bits. So is JSON with more levels, keys or items
+    /// than the gateway accepts (`server.max_json_depth`, `server.max_json_keys`, `server.max_json_items`). Correct the request.
     MalformedRequest = "malformed_request", 400, "The request cannot be decoded";
     /// The cursor belongs to another merchant, connection, filter or page size, or it was changed; or the list began at a
     /// connection that the merchant has left: its switch of providers is completed. Start the list again without a cursor.

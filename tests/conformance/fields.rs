@@ -9,7 +9,7 @@ use libtest_mimic::{Failed, Trial};
 use passerelle::{capabilities::ProviderView, http::openapi};
 use passerelle_providers::{
     VENDORS,
-    api::input,
+    api::{JsonLimits, input},
     engine::{self, Conditions},
     kit::Transport,
     model::{
@@ -84,7 +84,7 @@ fn no_field_is_listed_as_a_member_without_field(subject: Subject) -> Result<(), 
 
 fn decoded(body: &Value) -> Result<CustomerFields, Failed> {
     let source = Source::new(&Bytes::from(body.to_string())).ok_or("the JSON is not text")?;
-    Ok(input::fields(&source, None)?)
+    Ok(input::fields(&source, JsonLimits::DEFAULT, None)?)
 }
 
 /// A body with only this field, set.

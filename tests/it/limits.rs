@@ -1,10 +1,13 @@
 //! The table of limits in `docs/operating.md` is complete: each key that can refuse a request is in it with its default, and
-//! so is each code of a problem that means that a limit is reached.
+//! so is each code of a problem that means that a limit is reached. The limits of JSON are tested here as well.
 
 use std::{collections::BTreeSet, fs};
 
 use passerelle::{config, problem::Code};
+use reqwest::Method;
 use serde_json::Value;
+
+use crate::support::{Answer, Gateway};
 
 /// Keys that refuse no request, each below its section of the schema. A new key is either here or in the table.
 const NO_LIMITS: &[(&str, &[&str])] = &[
@@ -86,6 +89,9 @@ fn the_defaults_in_the_table_are_those_of_the_configuration() {
         ("`server.wrong_keys_per_address`", "wrong_keys_per_address = \"60/min\"", "60/min"),
         ("`server.max_body`", "max_body = 1048576", "1 MiB"),
         ("`server.max_bodies`", "max_bodies = 67108864", "64 MiB"),
+        ("`server.max_json_depth`", "max_json_depth = 64", "64 levels, 1,000 keys, 1,000 items"),
+        ("`server.max_json_keys`", "max_json_keys = 1000", "64 levels, 1,000 keys, 1,000 items"),
+        ("`server.max_json_items`", "max_json_items = 1000", "64 levels, 1,000 keys, 1,000 items"),
         ("`server.max_connections`", "max_connections = 4096", "4096"),
         ("`server.max_connections_per_address`", "max_connections_per_address = 2048", "2048"),
         ("`server.min_body_rate`", "min_body_rate = 1024", "1 KiB/s"),
@@ -143,5 +149,78 @@ fn each_code_that_means_a_limit_is_in_the_table() {
     let of_limits = BTreeSet::from([408, 413, 414, 429, 431, 503, 504]);
     for code in Code::ALL.iter().filter(|code| of_limits.contains(&code.status())) {
         assert!(effects.contains(&format!("`{}`", code.name())), "{} ({})", code.name(), code.status());
+    }
+}
+
+/// The sandbox with these keys of `[server]`.
+fn sandbox(server: &str) -> String {
+    config::SANDBOX.replacen("[server]\n", &format!("[server]\n{server}"), 1)
+}
+
+/// Metadata that the smallest limits of these tests take, and metadata that exceeds one of them, with the refusal.
+const TAKEN: &str = r#"{"a":[1,[2,3]],"b":{"c":1},"d":null}"#;
+const EXCEEDING: [(&str, &str); 3] = [
+    (r#"{"a":[1,[2,[]]]}"#, "the body has more than 4 levels of objects and arrays, at /metadata/a/1/1"),
+    (r#"{"a":1,"b":2,"c":3,"d":4}"#, "the body has an object with more than 3 keys, at /metadata"),
+    (r#"{"a":[1,2,3]}"#, "the body has an array with more than 2 items, at /metadata/a"),
+];
+const SMALL: &str = "max_json_depth = 4\nmax_json_keys = 3\nmax_json_items = 2\n";
+
+async fn create(gateway: &Gateway, path: &str, metadata: &str) -> Answer {
+    let request = gateway.plain(Method::POST, path).header("content-type", "application/json");
+    let request = request.header("authorization", "Bearer sk_sandbox_lomi").header("x-api-key", "sk_sandbox_lomi");
+    let body = format!(r#"{{"name":"Awa Diop","email":"awa@example.com","metadata":{metadata}}}"#);
+    gateway.send_to_dialect(request.body(body)).await
+}
+
+#[tokio::test]
+async fn the_structure_of_json_is_limited_as_it_is_configured_also_after_a_reload() {
+    let gateway = Gateway::start(&sandbox(SMALL)).await;
+    let dialect = "/as/lomi/v1/customers";
+    assert_eq!(create(&gateway, "/v1/customers", TAKEN).await.status, 201);
+    let taken = create(&gateway, dialect, TAKEN).await;
+    assert!(taken.status.is_success(), "{taken:?}");
+    for (metadata, expected) in EXCEEDING {
+        let refused = create(&gateway, "/v1/customers", metadata).await;
+        assert_eq!(
+            (refused.status_and_code(), &refused.body["detail"]),
+            ((400, "malformed_request"), &expected.into())
+        );
+        let refused = create(&gateway, dialect, metadata).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.body["error"]["message"]),
+            (400, &expected.into()),
+            "{refused:?}"
+        );
+    }
+
+    gateway.reload(&sandbox("max_json_depth = 5\nmax_json_keys = 4\nmax_json_items = 3\n"));
+    for path in ["/v1/customers", dialect] {
+        for (metadata, _) in EXCEEDING {
+            let taken = create(&gateway, path, metadata).await;
+            assert!(taken.status.is_success(), "{metadata}: {taken:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_default_structure_of_json_is_taken_and_one_more_is_refused() {
+    let gateway = Gateway::start(config::SANDBOX).await;
+    let nested = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    let keys = |count: usize| {
+        let keys: Vec<_> = (0..count).map(|key| format!("\"k{key}\":1")).collect();
+        format!("{{{}}}", keys.join(","))
+    };
+    let items = |count: usize| format!(r#"{{"a":[{}]}}"#, vec!["1"; count].join(","));
+    for (taken, refused, expected) in [
+        (nested(62), nested(63), "more than 64 levels of objects and arrays, at /metadata/a/0/"),
+        (keys(1000), keys(1001), "an object with more than 1000 keys, at /metadata"),
+        (items(1000), items(1001), "an array with more than 1000 items, at /metadata/a"),
+    ] {
+        let answer = create(&gateway, "/v1/customers", &taken).await;
+        assert_eq!(answer.status, 201, "{expected}: {}", answer.text);
+        let answer = create(&gateway, "/v1/customers", &refused).await;
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        assert!(answer.status == 400 && detail.starts_with(&format!("the body has {expected}")), "{detail}");
     }
 }

@@ -52,14 +52,17 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{api::input, text::Source};
+    use crate::{
+        api::{JsonLimits, input},
+        text::Source,
+    };
 
     #[test]
     fn earlier_versions_completed_numbers_of_a_possible_length_and_kept_uk() {
         let region = Region::parse("CM");
         let body = r#"{"phone":"77 123 45 67","whatsapp":"6 77 12 34 56","address":{"country":"UK"}}"#;
         let source = Source::new(&Bytes::from_static(body.as_bytes())).expect("text");
-        let fields = input::fields(&source, region).expect("fields");
+        let fields = input::fields(&source, JsonLimits::DEFAULT, region).expect("fields");
         let create = Command::Create(CreateCustomer { fields, ..CreateCustomer::default() });
         let text = |command: Command| String::from_utf8(command.to_canonical_json()).expect("text");
         assert_eq!(

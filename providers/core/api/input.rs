@@ -5,7 +5,7 @@
 //! numbers are E.164 if they can be converted, and countries are codes.
 
 use crate::{
-    api::validate,
+    api::validate::{self, JsonLimits},
     json::{self, JsonObject, Members, Raw},
     model::{
         Command, CreateCustomer, CustomerFields, CustomerFilter, CustomerId, CustomerType, Error, Field, FieldError,
@@ -26,8 +26,8 @@ const MAX_BYTES: usize = 4096;
 const MAX_BALANCE: usize = 40;
 
 /// Reads the fields of a create or an update from its JSON body.
-pub fn fields(body: &Source, region: Option<Region>) -> Result<CustomerFields, Error> {
-    BodyReader::open(body, region)?.finish()
+pub fn fields(body: &Source, limits: JsonLimits, region: Option<Region>) -> Result<CustomerFields, Error> {
+    BodyReader::open(body, limits, region)?.finish()
 }
 
 /// Reads any command from one JSON object, which contains the fields of the body and the parameters of path and query.
@@ -38,7 +38,7 @@ pub fn command(
     manifest: &Manifest,
     region: Option<Region>,
 ) -> Result<Command, Error> {
-    BodyReader::open(json, region)?.command(operation, manifest)
+    BodyReader::open(json, JsonLimits::DEFAULT, region)?.command(operation, manifest)
 }
 
 /// Reads a command that [`Command::to_canonical_json`] wrote. The gateway validated its values before it stored them,
@@ -59,8 +59,8 @@ pub fn phone_query(text: &Text, region: Option<Region>) -> Text {
 }
 
 /// Refuses a document that different JSON parsers would read differently, and one that contains a card number.
-pub fn check(body: &Source) -> Result<(), Error> {
-    let cards = validate::check(body.as_str())?;
+pub fn check(body: &Source, limits: JsonLimits) -> Result<(), Error> {
+    let cards = validate::check(body.as_str(), limits)?;
     if cards.is_empty() {
         return Ok(());
     }
@@ -82,8 +82,8 @@ struct BodyReader<'s> {
 }
 
 impl<'s> BodyReader<'s> {
-    fn open(source: &'s Source, region: Option<Region>) -> Result<Self, Error> {
-        check(source)?;
+    fn open(source: &'s Source, limits: JsonLimits, region: Option<Region>) -> Result<Self, Error> {
+        check(source, limits)?;
         Self::of(source, region, false)
     }
 
@@ -381,7 +381,7 @@ mod tests {
     fn a_balance_has_at_most_40_characters() {
         let is_read = |places: usize| {
             let body = format!(r#"{{"balance":"0.{}"}}"#, "0".repeat(places));
-            fields(&Source::new(&body.into()).expect("a text"), None).is_ok()
+            fields(&Source::new(&body.into()).expect("a text"), JsonLimits::DEFAULT, None).is_ok()
         };
         assert!(is_read(38));
         assert!(!is_read(39), "the document of the API allows 40 characters");

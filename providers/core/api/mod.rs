@@ -6,3 +6,5 @@ pub mod earlier;
 pub mod input;
 mod validate;
 pub mod view;
+
+pub use validate::JsonLimits;

@@ -13,9 +13,25 @@ use crate::{
     text::{JsonText, Str, card, phone},
 };
 
+/// How large the structure of a client's JSON may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonLimits {
+    /// How many levels of objects and arrays there may be. The parser allows 127.
+    pub depth: usize,
+    /// How many keys one object may have. Each is compared with all others, so the time grows with the square.
+    pub keys: usize,
+    /// How many items one array may have.
+    pub items: usize,
+}
+
+impl JsonLimits {
+    /// The defaults of the configuration, for what is read without one.
+    pub const DEFAULT: Self = Self { depth: 64, keys: 1000, items: 1000 };
+}
+
 /// Checks a whole document, and returns the places of card numbers in it. Ids are not searched.
-pub(crate) fn check(json: &str) -> Result<Vec<FieldError>, Error> {
-    let mut validator = Validator::default();
+pub(crate) fn check(json: &str, limits: JsonLimits) -> Result<Vec<FieldError>, Error> {
+    let mut validator = Validator::new(limits);
     let mut reader = Reader::new(json);
     let result = validator.value(&mut reader, 0).and_then(|()| reader.end());
     if let Some(pointer) = validator.duplicate {
@@ -59,8 +75,8 @@ const PHONES: [&str; 4] = ["/phone", "/phone_number", "/whatsapp", "/whatsapp_nu
 /// The pointer of ids, which are not searched: one UUID in eight hundred passes the card check.
 const ID: &str = "/id";
 
-#[derive(Default)]
 struct Validator {
+    limits: JsonLimits,
     path: String,
     cards: Vec<FieldError>,
     duplicate: Option<String>,
@@ -71,6 +87,18 @@ struct Validator {
 }
 
 impl Validator {
+    fn new(limits: JsonLimits) -> Self {
+        Self {
+            limits,
+            path: String::new(),
+            cards: Vec::new(),
+            duplicate: None,
+            has_nul: false,
+            has_long_integer: false,
+            exceeded: None,
+        }
+    }
+
     fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), ParseError> {
         match reader.peek()? {
             b'"' => {
@@ -78,8 +106,9 @@ impl Validator {
                 self.text(&text);
                 Ok(())
             }
-            b'{' | b'[' if depth == MAX_DEPTH => {
-                Err(self.exceeds(self.path.len(), format_args!("more than {MAX_DEPTH} levels of objects and arrays")))
+            b'{' | b'[' if depth == self.limits.depth => {
+                let most = counted(depth, "level");
+                Err(self.exceeds(self.path.len(), format_args!("more than {most} of objects and arrays")))
             }
             b'{' => self.object(reader, depth + 1),
             b'[' => self.array(reader, depth + 1),
@@ -142,8 +171,9 @@ impl Validator {
             if !more {
                 break;
             }
-            if index == MAX_ITEMS {
-                return Err(self.exceeds(length, format_args!("an array with more than {MAX_ITEMS} items")));
+            if index == self.limits.items {
+                let most = counted(index, "item");
+                return Err(self.exceeds(length, format_args!("an array with more than {most}")));
             }
             // Writing to memory does not fail.
             let _ = write!(self.path, "/{index}");
@@ -170,8 +200,9 @@ impl Validator {
             if card::holds_card_number(&key) {
                 self.cards.push(FieldError::new("", "a key contains a card number"));
             }
-            if keys.len() == MAX_KEYS {
-                return Err(self.exceeds(length, format_args!("an object with more than {MAX_KEYS} keys")));
+            if keys.len() == self.limits.keys {
+                let most = counted(keys.len(), "key");
+                return Err(self.exceeds(length, format_args!("an object with more than {most}")));
             }
             if keys.contains(&key) {
                 self.duplicate.get_or_insert_with(|| self.path.clone());
@@ -185,14 +216,9 @@ impl Validator {
     }
 }
 
-/// The deepest nesting of objects and arrays. It equals the limit of `serde_json`.
-const MAX_DEPTH: usize = 127;
-
-/// The most keys of one object. The limit keeps the search for duplicate keys cheap.
-const MAX_KEYS: usize = 1000;
-
-/// The most items of one array. No provider documents a member that needs as many.
-const MAX_ITEMS: usize = 1000;
+fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
 
 #[cfg(test)]
 mod tests {
@@ -200,6 +226,13 @@ mod tests {
 
     use super::*;
     use crate::json::tests::nearly_json;
+
+    /// As deep as the parser allows.
+    const LIMITS: JsonLimits = JsonLimits { depth: 127, ..JsonLimits::DEFAULT };
+
+    fn check(json: &str) -> Result<Vec<FieldError>, Error> {
+        super::check(json, LIMITS)
+    }
 
     proptest! {
         #[test]
@@ -282,6 +315,22 @@ mod tests {
         }
         let message = error(&deep).expect_err("it is too deep");
         assert!(message.starts_with("the body has more than 127 levels of objects and arrays, at /0/0/"), "{message}");
+    }
+
+    #[test]
+    fn each_limit_is_the_one_that_is_given() {
+        let limits = JsonLimits { depth: 3, keys: 2, items: 1 };
+        let error = |json: &str| super::check(json, limits).err().map(|error| error.to_string());
+        for (json, expected) in [
+            (r#"{"a":{"b":{}}}"#, None),
+            (r#"{"a":{"b":[{}]}}"#, Some("the body has more than 3 levels of objects and arrays, at /a/b/0")),
+            (r#"{"a":{"b":1,"c":2}}"#, None),
+            (r#"{"a":{"b":1,"c":2,"d":3}}"#, Some("the body has an object with more than 2 keys, at /a")),
+            (r#"{"a":[1]}"#, None),
+            (r#"{"a":[1,2]}"#, Some("the body has an array with more than 1 item, at /a")),
+        ] {
+            assert_eq!(error(json).as_deref(), expected, "{json}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::input,
+        api::{JsonLimits, input},
         engine::{
             lists::PlannedLookup,
             reconcile::{Found, find_outcome},
@@ -69,7 +69,8 @@ mod tests {
 
     fn fields() -> CustomerFields {
         let json = r#"{"name":"John Doe","email":"john@example.com"}"#;
-        input::fields(&Source::new(&Bytes::from_static(json.as_bytes())).expect("text"), None).expect("fields")
+        input::fields(&Source::new(&Bytes::from_static(json.as_bytes())).expect("text"), JsonLimits::DEFAULT, None)
+            .expect("fields")
     }
 
     /// A customer of Notch Pay with metadata, and a provider that lists it without them.

@@ -223,7 +223,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        api::input,
+        api::{JsonLimits, input},
         json::JsonObject,
         kit::{Settings, VendorServer},
         model::{Page, Reply, Request, Response},
@@ -233,7 +233,7 @@ pub(super) mod tests {
 
     fn fields(json: &str) -> CustomerFields {
         let source = Source::new(&Bytes::from(json.to_owned())).expect("text");
-        input::fields(&source, None).expect("fields")
+        input::fields(&source, JsonLimits::DEFAULT, None).expect("fields")
     }
 
     fn customer(json: &str) -> Customer {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use libtest_mimic::Failed;
 use passerelle_providers::{
     VendorServer,
-    api::input,
+    api::{JsonLimits, input},
     engine::{self, Conditions, records::Records},
     json::JsonObject,
     kit::Transport,
@@ -239,7 +239,7 @@ fn set(customer: &mut Customer, field: Field, value: Option<&'static str>) {
 
 pub(super) fn fields(json: &str) -> Result<CustomerFields, Failed> {
     let source = Source::new(&json.to_owned().into()).ok_or("not a text")?;
-    Ok(input::fields(&source, sample::region())?)
+    Ok(input::fields(&source, JsonLimits::DEFAULT, sample::region())?)
 }
 
 pub(super) fn customer(reply: Reply) -> Result<Customer, Failed> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use libtest_mimic::Failed;
 use passerelle_providers::{
     VendorServer,
-    api::input,
+    api::{JsonLimits, input},
     engine::{self, Conditions, records::Records},
     json::JsonObject,
     kit::Transport,
@@ -102,7 +102,7 @@ pub(super) fn what_a_provider_does_not_clear_is_reported(subject: Subject) -> Re
 
 pub(crate) fn fields(json: &str) -> Result<CustomerFields, Failed> {
     let source = Source::new(&json.to_owned().into()).ok_or("not a text")?;
-    Ok(input::fields(&source, sample::region())?)
+    Ok(input::fields(&source, JsonLimits::DEFAULT, sample::region())?)
 }
 
 fn check(subject: Subject, operation: Operation, field: Field, tampering: Tampering) -> Result<(), Failed> {

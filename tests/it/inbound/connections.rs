@@ -120,6 +120,9 @@ fn mistakes_in_the_limits_are_reported_with_their_line() {
         ("max_uri = 65535", "must be a number from 256 to 65534, not `65535`"),
         ("max_headers = 31", "must be a number from 32 to 1000, not `31`"),
         ("max_headers_size = 0", "must be a number from 4096 to 262144, not `0`"),
+        ("max_json_depth = 128", "must be a number from 1 to 127, not `128`"),
+        ("max_json_keys = 0", "must be a number from 1 to 1000, not `0`"),
+        ("max_json_items = 10001", "must be a number from 1 to 10000, not `10001`"),
         ("stream_window = 16777217", "must be a number from 1024 to 16777216, not `16777217`"),
         ("connection_window = 65534", "must be a number from 65535 to 16777216, not `65534`"),
     ] {
