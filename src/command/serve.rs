@@ -12,7 +12,10 @@ use axum_server::Handle;
 use clap::Args;
 use passerelle_providers::{Settings, model::auth::Credentials, text, vendor};
 use secrecy::ExposeSecret;
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{
+    sync::Mutex,
+    task::{JoinError, JoinHandle},
+};
 
 use super::{
     CommandError, Configuration,
@@ -116,20 +119,40 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 const LAST_SPANS: Duration = Duration::from_secs(1);
 
 impl Running {
-    /// Waits until the server has stopped, then for the last writes and their spans.
-    pub async fn stopped(self) -> Result<(), String> {
-        let served = self.task.await;
+    /// Waits until the server has stopped, then for the last writes and their spans. If the operator's listener fails, the gateway
+    /// stops as well: without it, nobody could see how the gateway is, or could operate it.
+    pub async fn stopped(mut self) -> Result<(), String> {
+        let operator = async {
+            match &mut self.operator {
+                Some(operator) => how_it_ended("serving the operator", (&mut operator.task).await),
+                None => std::future::pending().await,
+            }
+        };
+        let result = tokio::select! {
+            served = &mut self.task => how_it_ended("serving", served),
+            ended = operator => {
+                let why = ended.err().unwrap_or_else(|| "the operator's listener has ended".to_owned());
+                tracing::error!("{why}, so the gateway stops");
+                service_manager::notify(State::Stopping);
+                begin_to_stop(&self.app, &self.handle, true).await;
+                how_it_ended("serving", (&mut self.task).await).and(Err(why))
+            }
+        };
         self.app.writes.drained(LAST_WRITES).await;
         self.app.spans_sent(LAST_SPANS).await;
         self.watch.abort();
         if let Some(operator) = self.operator {
             operator.handle.shutdown();
         }
-        match served {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("serving failed: {error}")),
-            Err(error) => Err(format!("serving failed: {error}")),
-        }
+        result
+    }
+}
+
+fn how_it_ended(what: &str, ended: Result<std::io::Result<()>, JoinError>) -> Result<(), String> {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("{what} failed: {error}")),
+        Err(error) => Err(format!("{what} failed: {error}")),
     }
 }
 
@@ -284,6 +307,15 @@ fn greeting(address: SocketAddr, operator: Option<SocketAddr>) -> String {
 async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listener::Handle, waits_for_balancers: bool) {
     signals.next().await;
     service_manager::notify(State::Stopping);
+    tokio::select! {
+        () = begin_to_stop(&app, &handle, waits_for_balancers) => signals.next().await,
+        () = signals.next() => {}
+    }
+    handle.shutdown();
+}
+
+/// Lets balancers notice that the gateway stops, and then accepts no connection any more.
+async fn begin_to_stop(app: &App, handle: &listener::Handle, waits_for_balancers: bool) {
     app.draining.store(true, Ordering::Relaxed);
     let (notice, timeout) = {
         let gateway = app.gateway.load();
@@ -291,13 +323,26 @@ async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listene
     };
     if handle.connection_count() > 0 && !notice.is_zero() {
         tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", notice.as_secs_f32());
-        tokio::select! {
-            () = tokio::time::sleep(notice) => {}
-            () = signals.next() => return handle.shutdown(),
-        }
+        tokio::time::sleep(notice).await;
     }
     tracing::info!("stopping: no new connections, requests in flight have {} s", timeout.as_secs_f32());
     handle.graceful_shutdown(Some(timeout));
-    signals.next().await;
-    handle.shutdown();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise the gateway would go on without its metrics, its probes and its switches.
+    #[tokio::test]
+    async fn the_gateway_stops_if_the_operators_listener_ends() {
+        let text = "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite::memory:\"\n[operator]\nlisten = \"127.0.0.1:0\"\n\
+                    [merchants.acme]\napi_keys = [\"sk_test_0123456789abcdef\"]\nactive = \"main\"\n\
+                    [merchants.acme.connections.main]\nprovider = \"lomi\"\nsandbox = true\n";
+        let running = start(&config::load_text(text, "test.toml").expect("a configuration")).await.expect("a gateway");
+        running.operator.as_ref().expect("the operator's listener").task.abort();
+        let (app, stopped) = (Arc::clone(&running.app), running.stopped().await);
+        assert!(stopped.as_ref().is_err_and(|error| error.starts_with("serving the operator failed")), "{stopped:?}");
+        assert!(app.draining.load(Ordering::Relaxed), "it was drained");
+    }
 }
