@@ -191,8 +191,9 @@ metrics! {
     /// about as many are opened as requests are sent, something closes each connection after one request.
     counter provider_connects = "passerelle_provider_connects" (outcome);
 
-    /// Circuit breakers of a connection that are open: its own, and those of single operations.
-    gauge breakers_open = "passerelle_provider_breakers_open" (merchant, connection);
+    /// Circuit breakers that are open, so that requests of a connection are not sent: its own, those of single operations, and that of
+    /// the provider's host.
+    sample breakers_open = "passerelle_provider_breakers_open" (merchant, connection);
 
     /// Requests to providers that were not sent because a circuit breaker was open. Those of a switch wait, and do not count.
     counter breaker_refused = "passerelle_provider_breaker_refused" (merchant, connection);

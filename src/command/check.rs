@@ -59,7 +59,11 @@ struct Probe<'a> {
 
 pub(super) fn run(configuration: &Configuration, arguments: &Arguments) -> Result<(), CommandError> {
     let file = configuration.file();
-    let read = config::read(file.as_deref())?;
+    let mut read = config::read(file.as_deref())?;
+    if let Some(loaded) = &mut read.rest {
+        // Each probe says what is wrong with its connection, however many others to the same host fail.
+        loaded.config.outbound.breaker = loaded.config.outbound.breaker.without_limits();
+    }
     // A connection can only be built inside a runtime, although nothing is sent here.
     let runtime = runtime()?;
     let entered = runtime.enter();

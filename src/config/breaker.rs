@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::{duration, values::part};
 
-/// When the gateway stops to send requests of a connection, and for how long. Every connection counts for itself.
+/// When the gateway stops to send requests of a connection, and for how long. Each connection counts its own failures, except requests
+/// that could not connect: those count for the host, together with those of the other connections to it.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Breaker")]
@@ -42,6 +43,14 @@ pub struct BreakerConfig {
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "String")]
     pub max_retry_after: Duration,
+}
+
+impl BreakerConfig {
+    /// The same, but no number of failures makes the gateway stop.
+    #[must_use]
+    pub const fn without_limits(self) -> Self {
+        Self { failures: 0, min_success: 0.0, ..self }
+    }
 }
 
 #[cfg(test)]

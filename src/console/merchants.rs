@@ -2,15 +2,11 @@
 //! another provider.
 
 use askama::Template;
-use axum::{
-    extract::{Path, State},
-    response::Response,
-};
+use axum::{extract::Path, response::Response};
 use passerelle_providers::text::country::Region;
 use serde::Serialize;
 
 use super::{
-    Console,
     comparison::Comparison,
     layout::Section,
     viewer::{Page, Viewer},
@@ -20,7 +16,6 @@ use crate::{
     execution,
     merchant::{Connection, Merchant},
     problem::{Code, Problem},
-    state::App,
 };
 
 /// The page of all merchants.
@@ -59,8 +54,8 @@ struct ConnectionRow {
     generation: &'static str,
     livemode: bool,
     is_active: bool,
-    /// How many of its breakers are open.
-    open_breakers: i64,
+    /// How many breakers stop its requests: its own, those of single operations, and that of its provider's host.
+    open_breakers: usize,
 }
 
 /// The page of one merchant.
@@ -96,11 +91,11 @@ impl Page for OneMerchant {
 }
 
 /// `GET /console/merchants`
-pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Result<Response, Problem> {
+pub(super) async fn page(viewer: Viewer) -> Result<Response, Problem> {
     let (against, other) = against(&viewer)?;
     let mut merchants = Vec::new();
     for merchant in viewer.gateway.merchants() {
-        merchants.push(row(&console.app, merchant, other.as_ref()).await);
+        merchants.push(row(merchant, other.as_ref()).await);
     }
     viewer.show(&Merchants { against, providers: providers(), merchants })
 }
@@ -108,7 +103,6 @@ pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Resu
 /// `GET /console/merchants/{name}`
 pub(super) async fn one(
     viewer: Viewer,
-    State(console): State<Console>,
     name: Result<Path<String>, axum::extract::rejection::PathRejection>,
 ) -> Result<Response, Problem> {
     let (against, other) = against(&viewer)?;
@@ -116,7 +110,7 @@ pub(super) async fn one(
     let merchant = merchant.ok_or_else(|| {
         Problem::new(Code::NotFound, "the configuration has no such merchant; see /console/merchants")
     })?;
-    let merchant = row(&console.app, merchant, other.as_ref()).await;
+    let merchant = row(merchant, other.as_ref()).await;
     viewer.show(&OneMerchant { merchant, against, providers: providers() })
 }
 
@@ -137,7 +131,7 @@ fn against(viewer: &Viewer) -> Result<(Option<String>, Option<ProviderView>), Pr
     Ok((Some(name.to_owned()), Some(manifest.into())))
 }
 
-async fn row(app: &App, merchant: &Merchant, other: Option<&ProviderView>) -> MerchantRow {
+async fn row(merchant: &Merchant, other: Option<&ProviderView>) -> MerchantRow {
     let (active, unknown_because) = match execution::active(merchant).await {
         Ok(connection) => (Some(connection), None),
         Err(error) => (None, Some(error.detail.to_string())),
@@ -150,7 +144,7 @@ async fn row(app: &App, merchant: &Merchant, other: Option<&ProviderView>) -> Me
         generation: connection.manifest.generation,
         livemode: connection.livemode,
         is_active: active.as_ref().is_some_and(|active| active.name == connection.name),
-        open_breakers: app.metrics().breakers_open(&merchant.name, &connection.name).get(),
+        open_breakers: connection.upstream.open_breakers(),
     };
     MerchantRow {
         name: merchant.name.clone(),

@@ -131,7 +131,7 @@ struct OpenBreakers {
     merchant: String,
     connection: String,
     provider: &'static str,
-    open: i64,
+    open: usize,
 }
 
 /// Writes of a connection that have not ended.
@@ -207,7 +207,7 @@ pub(super) async fn page(viewer: Viewer, State(console): State<Console>) -> Resu
             *merchants.entry(&merchant.name).or_default() += *minute;
             *providers.entry(connection.manifest.name).or_default() += *minute;
         }
-        let open = app.metrics().breakers_open(&merchant.name, &connection.name).get();
+        let open = connection.upstream.open_breakers();
         if open > 0 {
             let (merchant, connection, provider) =
                 (merchant.name.clone(), connection.name.clone(), connection.manifest.name);

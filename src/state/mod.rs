@@ -189,7 +189,12 @@ impl App {
         self.metrics().clear_samples();
         self.shared.sample();
         self.metrics().sample_process();
-        if let Some(served) = &self.gateway.load().tls {
+        let gateway = self.gateway.load_full();
+        for (merchant, connection) in gateway.connections() {
+            let open = connection.upstream.open_breakers();
+            self.metrics().breakers_open(&merchant.name, &connection.name).set(number(open));
+        }
+        if let Some(served) = &gateway.tls {
             let expires = served.expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             self.metrics().certificate_expires_at("api").set(expires.as_secs_f64());
         }

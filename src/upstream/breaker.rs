@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::config::BreakerConfig;
 
 /// A pause that cannot be added to the time does not occur.
-const LONGEST_PAUSE: Duration = Duration::from_hours(24);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 const BUCKETS: usize = 10;
 
 /// How a request ended, as a breaker counts it.
@@ -98,6 +98,10 @@ impl Breaker {
         matches!(self.state, State::Closed)
     }
 
+    pub(super) const fn is_probing(&self) -> bool {
+        matches!(self.state, State::Probing)
+    }
+
     /// Why it is not closed.
     pub(super) fn open_cause(&self) -> Option<Cause> {
         (!self.is_closed()).then_some(self.cause)
@@ -133,6 +137,13 @@ impl Breaker {
     pub(super) fn release(&mut self, ticket: Ticket, now: Instant) {
         if self.admits(ticket) && self.state == State::Probing {
             (self.state, self.longer) = (State::Open { until: now }, Duration::ZERO);
+        }
+    }
+
+    /// Ends a request without an outcome. If it was the probe, there is a pause before the next one.
+    pub(super) fn postpone(&mut self, ticket: Ticket, until: Instant) {
+        if self.admits(ticket) && self.is_probing() {
+            self.state = State::Open { until };
         }
     }
 

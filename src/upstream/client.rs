@@ -17,8 +17,8 @@ use tower::{BoxError, Service};
 use super::{
     Outgoing,
     base::Base,
-    failure,
-    gate::Gate,
+    failure::{Failure, proxy_unauthorized},
+    gate::{Gate, Reach},
     network::{Sending, Way},
     outbound::HttpClient,
     proxy::Proxy,
@@ -42,6 +42,7 @@ struct Parts {
     way: Way,
     proxy: Option<Arc<Proxy>>,
     base: Base,
+    connect_timeout: Duration,
     limits: Limits,
     replies: Arc<Replies>,
     gate: Arc<Gate>,
@@ -76,13 +77,24 @@ impl ProviderClient {
                     .to_owned(),
             );
         }
+        let connect_timeout = client.connect_timeout();
         #[cfg(feature = "simulation")]
         let network = client.network();
         let (client, proxy) = client.for_host(base.host());
         let way = Way::Client(client);
         #[cfg(feature = "simulation")]
         let way = network.map_or(way, Way::Simulated);
-        Ok(Self(Arc::new(Parts { way, proxy, base, limits, replies, gate, series, sends_traceparent })))
+        Ok(Self(Arc::new(Parts {
+            way,
+            proxy,
+            base,
+            connect_timeout,
+            limits,
+            replies,
+            gate,
+            series,
+            sends_traceparent,
+        })))
     }
 }
 
@@ -113,18 +125,24 @@ impl Parts {
         response: Sending<impl Future<Output = reqwest::Result<reqwest::Response>>>,
         limit: Limit,
         writes: bool,
-    ) -> Result<Response, Error> {
+    ) -> Result<Response, Failure> {
         let response = response.response(self.proxy.as_deref()).await?;
         if let Some(proxy) = self.refusing_proxy(response.status()) {
-            return Err(failure::proxy_unauthorized(proxy));
+            return Err(proxy_unauthorized(proxy));
         }
         let reply = reply::read(response, limit, self.replies.share(writes)).await;
         // Only the budget fails in this way after the request was sent.
-        reply.inspect_err(|error| {
+        Ok(reply.inspect_err(|error| {
             if error.kind == Kind::Overloaded {
                 self.series.count_refused_reply();
             }
-        })
+        })?)
+    }
+
+    /// The failure of an attempt that has taken too long. An attempt that could not connect would have failed earlier.
+    fn timed_out(&self, began: Instant) -> Failure {
+        let reach = if began.elapsed() > self.connect_timeout { Reach::Reached } else { Reach::Unknown };
+        Failure { error: Error::new(Kind::TimedOut, "the provider did not answer in time"), reach }
     }
 }
 
@@ -164,9 +182,9 @@ impl Service<Outgoing> for ProviderClient {
             let exchange = pin!(parts.exchange(response?, limit, writes));
             let attempt = Attempt::new(&parts.series, method);
             let result = complete_before(deadline, exchange).await;
-            let result =
-                result.unwrap_or_else(|| Err(Error::new(Kind::TimedOut, "the provider did not answer in time")));
+            let result = result.unwrap_or_else(|| Err(parts.timed_out(now)));
             parts.gate.record(pass, &result);
+            let result = result.map_err(|failure| failure.error);
             attempt.finish(CallOutcome::of(&result), result.as_ref().ok().map(|response| response.status().as_u16()));
             Ok(result?)
         })
@@ -230,7 +248,11 @@ mod tests {
 
     fn gate() -> Arc<Gate> {
         let name = ConnectionName { merchant: "acme", connection: "main" };
-        Arc::new(Gate::new(Shared::default().breakers(name, "lomi", [0; 32]), crate::config::BreakerConfig::tested()))
+        Arc::new(Gate::new(
+            Shared::default().breakers(name, "lomi", "https://a.example", [0; 32]),
+            crate::config::BreakerConfig::tested(),
+            Duration::from_secs(1),
+        ))
     }
 
     /// The error of a request that may be sent until `send_until`.

@@ -5,36 +5,68 @@
 use std::{error::Error as StdError, io, iter::successors};
 
 use passerelle_providers::model::{Error, Kind};
+use rustix::io::Errno;
 
-use super::{proxy::Proxy, resolve::Unresolved};
+use super::{gate::Reach, proxy::Proxy, resolve::Unresolved};
 
 /// The end of a message: the proxy refuses the credentials. `docs/operating.md` quotes it.
 const CREDENTIALS: &str =
     ": the proxy requires a user and a password, or refuses the given ones; check the credentials in `outbound.proxy`";
 
-/// Classifies an error of the client that came before any answer. The client's message contains the URL, so the new
-/// error repeats nothing of it.
-pub(super) fn classify(error: &reqwest::Error, proxy: Option<&Proxy>) -> Error {
-    if was_refused_by_protocol(error) {
-        let message =
-            "the provider refused the request, or closed the connection, and did not process it; nothing was done";
-        return Error::new(Kind::Unreachable, message);
-    }
-    if is_no_http(error) {
-        return Error::bad_response("a head that is not HTTP, or is too large");
-    }
-    if !error.is_connect() {
-        return Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came");
-    }
-    match proxy {
-        None => unreachable("", &connect_failure(error)),
-        Some(proxy) => unreachable(&through(proxy), &proxy_failure(error)),
+/// A failed attempt.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// What it has shown about the provider's host.
+    pub(super) reach: Reach,
+}
+
+/// Of an attempt that has received something, or that was not begun.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let reach = match error.kind {
+            Kind::BadResponse | Kind::Overloaded => Reach::Reached,
+            // Only the network of a simulation makes this error without saying more.
+            Kind::Unreachable => Reach::NotReached,
+            // A connection that was open before may have broken while the host cannot be reached any more.
+            _ => Reach::Unknown,
+        };
+        Self { error, reach }
     }
 }
 
+/// Classifies an error of the client that came before any answer. The client's message contains the URL, so the new
+/// error repeats nothing of it.
+pub(super) fn classify(error: &reqwest::Error, proxy: Option<&Proxy>) -> Failure {
+    if was_refused_by_protocol(error) {
+        let message =
+            "the provider refused the request, or closed the connection, and did not process it; nothing was done";
+        return Failure { error: Error::new(Kind::Unreachable, message), reach: Reach::Reached };
+    }
+    if is_no_http(error) {
+        return Error::bad_response("a head that is not HTTP, or is too large").into();
+    }
+    if !error.is_connect() {
+        return Error::new(Kind::Interrupted, "the connection to the provider broke before an answer came").into();
+    }
+    let reach = if lacks_resources(error) { Reach::Unknown } else { Reach::NotReached };
+    let error = match proxy {
+        None => unreachable("", &connect_failure(error)),
+        Some(proxy) => unreachable(&through(proxy), &proxy_failure(error)),
+    };
+    Failure { error, reach }
+}
+
 /// The error for a proxy that answered an unencrypted request itself, because it refuses the credentials.
-pub(super) fn proxy_unauthorized(proxy: &Proxy) -> Error {
-    unreachable(&through(proxy), CREDENTIALS)
+pub(super) fn proxy_unauthorized(proxy: &Proxy) -> Failure {
+    Failure { error: unreachable(&through(proxy), CREDENTIALS), reach: Reach::NotReached }
+}
+
+/// Whether the gateway itself could not connect, because it has too many files open or too little of something else.
+fn lacks_resources(error: &reqwest::Error) -> bool {
+    const LACKS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
+    let errors = causes(error).filter_map(|error| error.downcast_ref::<io::Error>());
+    errors.filter_map(Errno::from_io_error).any(|errno| LACKS.contains(&errno))
 }
 
 fn unreachable(through: &str, why: &str) -> Error {

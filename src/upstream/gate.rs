@@ -1,21 +1,28 @@
-//! The breakers of a connection, and what counts for which.
+//! The breakers that a request passes, and what counts for which.
 //!
-//! | how a request ended | the breaker of the connection | the breaker of its operation |
-//! |---|---|---|
-//! | it could not connect (DNS, TCP, TLS), it broke off, or it took too long; 502, 503, 504 | failure | |
-//! | 429 (and 427, which means the same at a provider) | too many requests | |
-//! | 401 | refused credentials | |
-//! | 500 and every other 5xx | success | failure |
-//! | every other answer | success | success |
+//! | how a request ended | the breaker of the host | the breaker of the connection | the breaker of its operation |
+//! |---|---|---|---|
+//! | it could not connect (DNS, TCP, TLS, a proxy) | failure | | |
+//! | it took too long: less than it may take to connect, or more | none, or success | failure | |
+//! | it broke off | | failure | |
+//! | 502, 503, 504; over HTTP/2, the provider refused to process it | success | failure | |
+//! | 429 (and 427, which means the same at a provider) | success | too many requests | |
+//! | 401 | success | refused credentials | |
+//! | 500 and every other 5xx | success | success | failure |
+//! | every other answer | success | success | success |
 //!
 //! 403 is such an answer: it may be about one customer, so it must not stop the requests for the others.
 //!
-//! So the contents of one request never stop other operations, and nothing of a connection stops another connection.
-//! The breakers outlive a reload of the configuration, unless the base URL or the credentials have changed.
+//! So the contents of one request never stop other operations. What concerns one merchant, such as its credentials, never stops
+//! another one: the merchants at a host share only the breaker for failures to connect, whose cause is the same for all (`host`). The
+//! breakers outlive a reload of the configuration. Those of a connection begin anew where its base URL or its credentials have changed.
+
+mod host;
 
 use std::{
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use http::StatusCode;
@@ -27,9 +34,11 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use tower::util::rng::Rng as _;
 
+use self::host::HostState;
 use super::{
-    ConnectionName,
-    breaker::{Breaker, Cause, Outcome, ProbeTime, Refusal, Ticket},
+    ConnectionName, Upstream,
+    breaker::{Breaker, Cause, LONGEST_PAUSE, Outcome, ProbeTime, Refusal, Ticket},
+    failure::Failure,
 };
 use crate::{
     chance::Jitter,
@@ -37,14 +46,16 @@ use crate::{
     metrics::{Metrics, request},
 };
 
-/// The breakers of a connection.
+pub(super) use self::host::{Host, Reach};
+
+/// The breakers of a connection, and the breaker of its host.
 #[derive(Debug)]
 pub(super) struct Breakers {
     states: Mutex<States>,
+    host: Arc<Host>,
     merchant: String,
     connection: String,
     provider: &'static str,
-    metrics: Metrics,
     refused: Counter,
 }
 
@@ -61,12 +72,15 @@ struct States {
 pub(super) struct Gate {
     breakers: Arc<Breakers>,
     settings: BreakerConfig,
+    /// How long it may take to connect.
+    to_connect: Duration,
 }
 
 /// The right to send one request of an operation, with all its attempts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pass {
     operation: Operation,
+    host: Ticket,
     connection: Ticket,
     of_operation: Ticket,
 }
@@ -88,8 +102,9 @@ impl Pass {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         if let Some(gate) = self.probes {
-            let (mut states, now) = (gate.states(), Instant::now());
-            let Pass { operation, connection, of_operation } = self.pass;
+            let (mut states, mut host, now) = (gate.states(), gate.host(), Instant::now());
+            let Pass { operation, host: of_host, connection, of_operation } = self.pass;
+            host.breaker.postpone(of_host, now + gate.settings.pause.min(LONGEST_PAUSE));
             states.connection.release(connection, now);
             states.operations[operation as usize].release(of_operation, now);
         }
@@ -97,28 +112,28 @@ impl Drop for Entry<'_> {
 }
 
 impl Breakers {
-    pub(super) fn new(name: ConnectionName<'_>, provider: &'static str, metrics: Metrics) -> Self {
-        let breakers = Self {
+    pub(super) fn new(name: ConnectionName<'_>, provider: &'static str, host: Arc<Host>, metrics: &Metrics) -> Self {
+        Self {
             states: Mutex::default(),
+            host,
             merchant: name.merchant.to_owned(),
             connection: name.connection.to_owned(),
             provider,
             refused: metrics.breaker_refused(name.merchant, name.connection),
-            metrics,
-        };
-        breakers.show(0);
-        breakers
+        }
     }
 
-    fn show(&self, open: i64) {
-        self.metrics.breakers_open(&self.merchant, &self.connection).set(open);
+    /// How many breakers are open.
+    fn open(&self) -> usize {
+        self.states().open() + usize::from(self.host.is_open())
     }
 
-    /// Shows and logs that a breaker has opened for this cause, or closed.
+    fn states(&self) -> MutexGuard<'_, States> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs that a breaker has opened for this cause, or closed.
     fn report(&self, states: &mut States, operation: Option<Operation>, cause: Option<Cause>) {
-        let all = states.operations.iter().chain([&states.connection]);
-        let open = all.fold(0, |open, breaker| open + i64::from(!breaker.is_closed()));
-        self.show(open);
         let Self { merchant, connection, provider, .. } = self;
         let operation = operation.map(Operation::name);
         if let Some(cause) = cause {
@@ -131,7 +146,7 @@ impl Breakers {
                 because(cause).1
             );
         } else {
-            let refused = if open == 0 { mem::take(&mut states.refused) } else { states.refused };
+            let refused = if states.open() == 0 { mem::take(&mut states.refused) } else { states.refused };
             tracing::info!(
                 merchant,
                 connection,
@@ -144,20 +159,28 @@ impl Breakers {
     }
 
     /// Counts a refused request. The log has no line for each.
-    fn count_refusal(&self, states: &mut States) {
-        states.refused += 1;
+    fn count_refusal(&self, states: &mut States, host: &mut HostState, by: Refuser) {
+        match by {
+            Refuser::Host => host.refused += 1,
+            Refuser::Connection | Refuser::Operation => states.refused += 1,
+        }
         self.refused.inc();
         request::turn_away();
     }
 }
 
 impl Gate {
-    pub(super) const fn new(breakers: Arc<Breakers>, settings: BreakerConfig) -> Self {
-        Self { breakers, settings }
+    pub(super) const fn new(breakers: Arc<Breakers>, settings: BreakerConfig, to_connect: Duration) -> Self {
+        Self { breakers, settings, to_connect }
     }
 
     fn states(&self) -> MutexGuard<'_, States> {
-        self.breakers.states.lock().unwrap_or_else(PoisonError::into_inner)
+        self.breakers.states()
+    }
+
+    /// It is locked after [`states`](Self::states), never before.
+    fn host(&self) -> MutexGuard<'_, HostState> {
+        self.breakers.host.state()
     }
 
     /// Begins a request. The error says why nothing may be sent now.
@@ -165,41 +188,52 @@ impl Gate {
         self.enter_at(operation, Instant::now)
     }
 
-    fn enter_at(&self, operation: Operation, now: impl FnOnce() -> Instant) -> Result<Entry<'_>, Error> {
-        let mut states = self.states();
-        states.check(operation, now).inspect_err(|_| self.breakers.count_refusal(&mut states))?;
-        let of_its_own = &mut states.operations[operation as usize];
-        let is_usual = of_its_own.is_closed();
-        let of_operation = of_its_own.enter();
-        let is_usual = is_usual && states.connection.is_closed();
-        let connection = states.connection.enter();
-        let pass = Pass { operation, connection, of_operation };
-        Ok(Entry { pass, probes: (!is_usual).then_some(self) })
+    fn enter_at(&self, operation: Operation, now: impl Fn() -> Instant) -> Result<Entry<'_>, Error> {
+        let (states, host) = (&mut *self.states(), &mut *self.host());
+        if states.are_closed(host, operation) {
+            let pass = states.enter(host.breaker.enter(), operation);
+            return Ok(Entry { pass, probes: None });
+        }
+        let now = now();
+        if let Some((by, refusal)) = states.refusal(host, operation, now, self.to_connect) {
+            self.breakers.count_refusal(states, host, by);
+            return Err(by.error(refusal));
+        }
+        Ok(Entry { pass: states.enter(host.enter(now), operation), probes: Some(self) })
     }
 
     /// Whether a request may begin now.
     pub(super) fn check(&self, operation: Operation) -> Result<(), Error> {
-        self.states().check(operation, Instant::now)
+        let (states, host) = (self.states(), self.host());
+        if states.are_closed(&host, operation) {
+            return Ok(());
+        }
+        let refusal = states.refusal(&host, operation, Instant::now(), self.to_connect);
+        refusal.map_or(Ok(()), |(by, refusal)| Err(by.error(refusal)))
     }
 
     /// Whether the request may be sent again.
     pub(super) fn admits(&self, pass: Pass) -> bool {
         let states = self.states();
-        states.connection.admits(pass.connection)
+        self.host().breaker.admits(pass.host)
+            && states.connection.admits(pass.connection)
             && states.operations[pass.operation as usize].admits(pass.of_operation)
     }
 
     /// Counts how an attempt ended.
-    pub(super) fn record(&self, pass: Pass, result: &Result<Response, Error>) {
+    pub(super) fn record(&self, pass: Pass, result: &Result<Response, Failure>) {
         self.record_at(pass, result, Instant::now());
     }
 
-    fn record_at(&self, pass: Pass, result: &Result<Response, Error>, now: Instant) {
-        let Some([at_connection, at_operation]) = outcomes(result) else { return };
-        let states = &mut *self.states();
+    fn record_at(&self, pass: Pass, result: &Result<Response, Failure>, now: Instant) {
+        let Some([at_host, at_connection, at_operation]) = outcomes(result) else { return };
+        let (states, host) = (&mut *self.states(), &mut *self.host());
         let of_operation = &mut states.operations[pass.operation as usize];
-        let counted =
-            [(&mut states.connection, pass.connection, at_connection), (of_operation, pass.of_operation, at_operation)];
+        let counted = [
+            (&mut host.breaker, pass.host, at_host),
+            (&mut states.connection, pass.connection, at_connection),
+            (of_operation, pass.of_operation, at_operation),
+        ];
         let changed = counted.map(|(breaker, ticket, outcome)| {
             let was_closed = breaker.is_closed();
             if let Some(outcome) = outcome {
@@ -207,7 +241,12 @@ impl Gate {
             }
             (was_closed != breaker.is_closed(), breaker.open_cause())
         });
-        for ((has_changed, cause), operation) in changed.into_iter().zip([None, Some(pass.operation)]) {
+        let [(host_has_changed, cause), ref others @ ..] = changed;
+        if host_has_changed {
+            let error = result.as_ref().err().map(|failure| &*failure.error.detail);
+            self.breakers.host.report(host, self.breakers.provider, cause, error);
+        }
+        for (&(has_changed, cause), operation) in others.iter().zip([None, Some(pass.operation)]) {
             if has_changed {
                 self.breakers.report(states, operation, cause);
             }
@@ -215,48 +254,111 @@ impl Gate {
     }
 }
 
-impl States {
-    /// `now` is asked for only if a breaker is not closed.
-    fn check(&self, operation: Operation, now: impl FnOnce() -> Instant) -> Result<(), Error> {
-        let of_operation = &self.operations[operation as usize];
-        if self.connection.is_closed() && of_operation.is_closed() {
-            return Ok(());
-        }
-        let now = now();
-        let at_connection = if operation.is_write() { ProbeTime::Later } else { ProbeTime::AtOnce };
-        // Only requests of the operation can probe the operation.
-        match (self.connection.refusal(at_connection, now), of_operation.refusal(ProbeTime::AtOnce, now)) {
-            (None, None) => Ok(()),
-            (Some(refusal), _) => Err(refused(refusal, "requests")),
-            (None, Some(refusal)) => Err(refused(refusal, "requests of this operation")),
-        }
+impl Upstream {
+    /// How many breakers stop requests of the connection: its own, those of single operations, and that of the host.
+    pub fn open_breakers(&self) -> usize {
+        self.admission.gate.breakers.open()
     }
 }
 
-/// How an attempt counts for the connection and for its operation. `None`: nothing was sent, and that was not due to the
-/// provider.
-fn outcomes(result: &Result<Response, Error>) -> Option<[Option<Outcome>; 2]> {
-    let (connection, operation) = match result {
-        Ok(response) => {
-            let asked = || retry_after(response.headers()).map(std::time::Duration::from_secs);
-            match response.status() {
-                StatusCode::UNAUTHORIZED => (Outcome::Unauthorized, None),
-                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-                    (Outcome::Failure(asked()), None)
-                }
-                status if matches!(status.as_u16(), 427 | 429) => (Outcome::Limited(asked()), None),
-                status if status.is_server_error() => (Outcome::Success, Some(Outcome::Failure(None))),
-                _ => (Outcome::Success, Some(Outcome::Success)),
+impl States {
+    /// How many of its breakers are open.
+    fn open(&self) -> usize {
+        self.operations.iter().chain([&self.connection]).filter(|breaker| !breaker.is_closed()).count()
+    }
+
+    fn are_closed(&self, host: &HostState, operation: Operation) -> bool {
+        host.breaker.is_closed() && self.connection.is_closed() && self.operations[operation as usize].is_closed()
+    }
+
+    /// Begins a request that no breaker refuses.
+    fn enter(&mut self, host: Ticket, operation: Operation) -> Pass {
+        let (connection, of_operation) = (self.connection.enter(), self.operations[operation as usize].enter());
+        Pass { operation, host, connection, of_operation }
+    }
+
+    /// Why a request may not begin now: the refusal that lasts longest.
+    fn refusal(
+        &self,
+        host: &HostState,
+        operation: Operation,
+        now: Instant,
+        to_connect: Duration,
+    ) -> Option<(Refuser, Refusal)> {
+        let probe = if operation.is_write() { ProbeTime::Later } else { ProbeTime::AtOnce };
+        // Only requests of the operation can probe the operation.
+        let refusals = [
+            (Refuser::Operation, self.operations[operation as usize].refusal(ProbeTime::AtOnce, now)),
+            (Refuser::Connection, self.connection.refusal(probe, now)),
+            (Refuser::Host, host.refusal(probe, now, to_connect)),
+        ];
+        let refusals = refusals.into_iter().filter_map(|(by, refusal)| Some((by, refusal?)));
+        refusals.max_by_key(|(_, refusal)| refusal.retry_after)
+    }
+}
+
+/// The breaker that refuses a request.
+#[derive(Debug, Clone, Copy)]
+enum Refuser {
+    Host,
+    Connection,
+    Operation,
+}
+
+impl Refuser {
+    fn error(self, refusal: Refusal) -> Error {
+        let (kind, why) = because(refusal.cause);
+        let message = match self {
+            Self::Host => {
+                "too many requests could not reach the provider's host, so requests to it wait; nothing was sent"
+                    .to_owned()
             }
-        }
-        Err(error) => match error.kind {
-            Kind::Unreachable | Kind::Interrupted | Kind::TimedOut => (Outcome::Failure(None), None),
-            // The provider has answered, but not as it should, or more than there is room for.
-            Kind::BadResponse | Kind::Overloaded => (Outcome::Success, Some(Outcome::Success)),
-            _ => return None,
-        },
+            Self::Connection => format!("{why}, so requests of this connection wait; nothing was sent"),
+            Self::Operation => {
+                format!("{why}, so requests of this operation of this connection wait; nothing was sent")
+            }
+        };
+        // Rounded up, so that a client that comes then is not refused.
+        let seconds = refusal.retry_after.as_millis().div_ceil(1000).max(1);
+        Error::new(kind, message).with_retry_after(u64::try_from(seconds).ok())
+    }
+}
+
+/// How an attempt counts for the host, for the connection and for its operation. `None`: nothing was sent, and that was not due to
+/// the provider.
+fn outcomes(result: &Result<Response, Failure>) -> Option<[Option<Outcome>; 3]> {
+    const SUCCESS: Option<Outcome> = Some(Outcome::Success);
+    const FAILURE: Option<Outcome> = Some(Outcome::Failure(None));
+    let Failure { error, reach } = match result {
+        Ok(response) => return Some(answered(response)),
+        Err(failure) => failure,
     };
-    Some([Some(connection), operation])
+    let host = match reach {
+        Reach::Reached => SUCCESS,
+        Reach::NotReached => FAILURE,
+        Reach::Unknown => None,
+    };
+    match error.kind {
+        Kind::Unreachable => Some([host, FAILURE.filter(|_| *reach == Reach::Reached), None]),
+        Kind::TimedOut | Kind::Interrupted => Some([host, FAILURE, None]),
+        // The provider has answered, but not as it should, or more than there is room for.
+        Kind::BadResponse | Kind::Overloaded => Some([host, SUCCESS, SUCCESS]),
+        _ => None,
+    }
+}
+
+fn answered(response: &Response) -> [Option<Outcome>; 3] {
+    const SUCCESS: Option<Outcome> = Some(Outcome::Success);
+    let asked = || retry_after(response.headers()).map(Duration::from_secs);
+    match response.status() {
+        StatusCode::UNAUTHORIZED => [SUCCESS, Some(Outcome::Unauthorized), None],
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            [SUCCESS, Some(Outcome::Failure(asked())), None]
+        }
+        status if matches!(status.as_u16(), 427 | 429) => [SUCCESS, Some(Outcome::Limited(asked())), None],
+        status if status.is_server_error() => [SUCCESS, SUCCESS, Some(Outcome::Failure(None))],
+        _ => [SUCCESS; 3],
+    }
 }
 
 /// The kind of the error for a request that an open breaker refuses, and why it is open.
@@ -266,14 +368,6 @@ const fn because(cause: Cause) -> (Kind, &'static str) {
         Cause::Limited => (Kind::RateLimited, "the provider has asked to wait, or refused too many requests"),
         Cause::Unauthorized => (Kind::Unauthorized, "the provider has refused this connection's credentials too often"),
     }
-}
-
-fn refused(refusal: Refusal, what: &str) -> Error {
-    let (kind, why) = because(refusal.cause);
-    // Rounded up, so that a client that comes then is not refused.
-    let seconds = refusal.retry_after.as_millis().div_ceil(1000).max(1);
-    let message = format!("{why}, so {what} of this connection wait; nothing was sent");
-    Error::new(kind, message).with_retry_after(u64::try_from(seconds).ok())
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 //! The layers, from the outside in, each with its reason:
 //!
 //! 1. **Admission.** A client's request above the configured rate (`rate`), or a request above a limit of requests in flight
-//!    (`shares`), is refused at once and does not queue. A request counts as in flight during all its attempts, so a provider that fails gets fewer
-//!    requests. A write asks for its place before it is claimed in the store ([`Upstream::admit`]). While the provider fails,
-//!    the breaker of the connection refuses requests (`breaker`, `gate`). Every attempt counts for it.
+//!    (`shares`), is refused at once and does not queue. A request counts as in flight during all its attempts, so a provider
+//!    that fails gets fewer requests. A write asks for its place before it is claimed in the store ([`Upstream::admit`]). While
+//!    the provider fails, its breakers refuse requests (`breaker`, `gate`). Every attempt counts for them.
 //! 2. **Retry.** Reads are sent again, and so is every request that was certainly not sent.
 //! 3. **Authorization.** It is inside the retry, so every attempt gets a new signature. It is behind everything that
 //!    could log, so no log can contain a secret.
@@ -170,9 +170,9 @@ impl Upstream {
         #[cfg(feature = "simulation")]
         let client = client.over(shared.network());
         let replies = Arc::new(shared.replies(endpoint.base_url()));
-        let limits = client::Limits { timeout, max_reply };
-        let base_url = endpoint.base_url();
-        let gate = Arc::new(Gate::new(shared.breakers(name, provider, account(name, base_url, &credentials)), breaker));
+        let (limits, base_url) = (client::Limits { timeout, max_reply }, endpoint.base_url());
+        let breakers = shared.breakers(name, provider, base_url, account(name, base_url, &credentials));
+        let gate = Arc::new(Gate::new(breakers, breaker, client.connect_timeout()));
         let url = Url::parse(base_url).ok();
         let server = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
         let (server, metrics) = (server.unwrap_or_default(), shared.metrics());
@@ -269,7 +269,7 @@ impl Upstream {
     }
 
     /// The same for a request of a command that has a place already. Where the rate limit is reached between two requests of
-    /// the command, the second one waits. Where the breaker has opened between them, the second one is refused.
+    /// the command, the second one waits. Where a breaker has opened between them, the second one is refused.
     pub async fn send_admitted(
         &self,
         permit: &Permit<'_>,
@@ -316,7 +316,7 @@ struct Admission {
 #[derive(Debug)]
 pub struct Permit<'u> {
     _places: [Taken<'u>; 3],
-    /// Whether no request is sent yet. The rate limit has counted the first one, and the breaker has let it in.
+    /// Whether no request is sent yet. The rate limit has counted the first one, and the breakers have let it in.
     is_before_first_request: AtomicBool,
     sender: Sender,
     entry: Entry<'u>,

@@ -9,9 +9,13 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 #[cfg(feature = "simulation")]
 use futures_util::future::BoxFuture;
+#[cfg(feature = "simulation")]
 use passerelle_providers::model::Error;
 
-use super::{failure, proxy::Proxy};
+use super::{
+    failure::{Failure, classify},
+    proxy::Proxy,
+};
 
 /// A network without sockets.
 #[cfg(feature = "simulation")]
@@ -54,11 +58,11 @@ impl Way {
 
 impl<F: Future<Output = reqwest::Result<reqwest::Response>>> Sending<F> {
     /// Waits for the response.
-    pub(super) async fn response(self, proxy: Option<&Proxy>) -> Result<reqwest::Response, Error> {
+    pub(super) async fn response(self, proxy: Option<&Proxy>) -> Result<reqwest::Response, Failure> {
         match self {
-            Self::Client(sending) => sending.await.map_err(|error| failure::classify(&error, proxy)),
+            Self::Client(sending) => sending.await.map_err(|error| classify(&error, proxy)),
             #[cfg(feature = "simulation")]
-            Self::Simulated(sending) => sending.await.map(reqwest::Response::from),
+            Self::Simulated(sending) => Ok(sending.await.map(reqwest::Response::from)?),
         }
     }
 }

@@ -45,6 +45,7 @@ pub struct HttpClient {
     /// The client for all hosts that are reached through the proxy, if there is one.
     proxied: Option<(reqwest::Client, Arc<Proxy>)>,
     encrypted_only: bool,
+    connect_timeout: Duration,
     /// The network of a simulated process, over which everything is sent.
     #[cfg(feature = "simulation")]
     network: Option<Arc<dyn super::Network>>,
@@ -62,6 +63,11 @@ impl HttpClient {
     /// Whether it calls only servers with TLS.
     pub(super) const fn encrypted_only(&self) -> bool {
         self.encrypted_only
+    }
+
+    /// How long it may take to connect.
+    pub(super) const fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
     }
 
     /// The network of a simulated process.
@@ -98,6 +104,7 @@ pub fn http_client(settings: ClientSettings) -> Result<HttpClient, String> {
         direct,
         proxied,
         encrypted_only: !settings.allow_insecure,
+        connect_timeout: settings.connect_timeout,
         #[cfg(feature = "simulation")]
         network: None,
     })

@@ -1,6 +1,6 @@
 //! Which requests are sent again: reads that failed or got a server error (5xx), and any request that was certainly not
 //! sent. A write that may have been executed is never sent again here. A budget limits the retries, so that they do not
-//! make an outage worse. Nothing is sent again after the breaker of the connection has opened.
+//! make an outage worse. Nothing is sent again after a breaker of the connection or of its host has opened.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -122,7 +122,11 @@ mod tests {
 
     fn policy(limits: RetryLimits) -> Policy {
         let name = ConnectionName { merchant: "acme", connection: "main" };
-        let gate = Gate::new(Shared::default().breakers(name, "lomi", [0; 32]), BreakerConfig::tested());
+        let gate = Gate::new(
+            Shared::default().breakers(name, "lomi", "https://a.example", [0; 32]),
+            BreakerConfig::tested(),
+            Duration::from_secs(3),
+        );
         let series = ConnectionSeries::new(&Metrics::default(), "acme", "main", "lomi", ("127.0.0.1", 80));
         Policy::new(limits, Arc::new(gate), series)
     }

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::{
     budget::{Budget, Share},
-    gate::Breakers,
+    gate::{Breakers, Host},
     recent::Recent,
 };
 use crate::{
@@ -34,6 +34,7 @@ struct Parts {
     process: Arc<Held>,
     others: Mutex<HashMap<Owner, Arc<Held>>>,
     breakers: Mutex<HashMap<Account, Arc<Breakers>>>,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
     decoders: Semaphore,
     metrics: Metrics,
     spans: SpanQueue,
@@ -53,6 +54,7 @@ impl Default for Parts {
             process: Arc::new(Held { replies: Budget::whole(), ..Held::default() }),
             others: Mutex::default(),
             breakers: Mutex::default(),
+            hosts: Mutex::default(),
             decoders: Semaphore::new((cores / 2).max(1)),
             metrics,
             spans,
@@ -120,9 +122,14 @@ pub struct MaxInFlight {
 
 impl Owner {
     fn host(base_url: &str) -> Self {
-        let origin = Url::parse(base_url).map(|url| url.origin().ascii_serialization());
-        Self::Host(origin.unwrap_or_else(|_| base_url.to_owned()))
+        Self::Host(origin(base_url))
     }
+}
+
+/// The scheme, the host and the port of a base URL.
+fn origin(base_url: &str) -> String {
+    let origin = Url::parse(base_url).map(|url| url.origin().ascii_serialization());
+    origin.unwrap_or_else(|_| base_url.to_owned())
 }
 
 /// The memory for the replies of one host.
@@ -163,12 +170,26 @@ impl Shared {
         Arc::clone(others.entry(owner).or_default())
     }
 
-    /// The breakers of a connection.
-    pub(super) fn breakers(&self, name: ConnectionName<'_>, provider: &'static str, account: Account) -> Arc<Breakers> {
+    /// The breakers of a connection to this base URL.
+    pub(super) fn breakers(
+        &self,
+        name: ConnectionName<'_>,
+        provider: &'static str,
+        base_url: &str,
+        account: Account,
+    ) -> Arc<Breakers> {
         let mut breakers = self.0.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         breakers.retain(|_, breakers| Arc::strong_count(breakers) > 1);
-        let new = || Arc::new(Breakers::new(name, provider, self.metrics().clone()));
+        let new = || Arc::new(Breakers::new(name, provider, self.host(base_url), self.metrics()));
         Arc::clone(breakers.entry(account).or_insert_with(new))
+    }
+
+    /// The breaker of a host.
+    fn host(&self, base_url: &str) -> Arc<Host> {
+        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.retain(|_, host| Arc::strong_count(host) > 1);
+        let name = origin(base_url);
+        Arc::clone(hosts.entry(name.clone()).or_insert_with(|| Arc::new(Host::new(name))))
     }
 
     /// What the connections of a simulated process share: they send over this network.

@@ -37,6 +37,13 @@ fn assert_refused(answer: &Answer, code: (u16, &str)) {
     assert!(answer.body["operation_id"].is_null() || answer.body["outcome"] == "none", "{}", answer.text);
 }
 
+/// How many breakers stop the requests of a merchant, as the metrics show it.
+async fn open_breakers(gateway: &Gateway, merchant: &str) -> String {
+    let series = format!("passerelle_provider_breakers_open{{merchant=\"{merchant}\",connection=\"main\"}} ");
+    let text = gateway.app().metrics_text().await;
+    text.lines().find_map(|line| line.strip_prefix(&series)).unwrap_or("no series").to_owned()
+}
+
 #[tokio::test]
 async fn nothing_is_sent_or_claimed_while_the_breaker_is_open() {
     let vendor = StandIn::always(json_answer("503 Service Unavailable", "{}")).await;
@@ -53,8 +60,7 @@ async fn nothing_is_sent_or_claimed_while_the_breaker_is_open() {
     }
     assert_eq!(vendor.requests().len(), 7);
     assert_eq!(gateway.audited().await, 0, "no write is claimed");
-    let open = gateway.metric("passerelle_provider_breakers_open{merchant=\"acme\",connection=\"main\"}");
-    assert!((open - 1.0).abs() < f64::EPSILON, "{open}");
+    assert_eq!(open_breakers(&gateway, "acme").await, "1.0");
     let refused = gateway.metric("passerelle_provider_breaker_refused_total{merchant=\"acme\",connection=\"main\"}");
     assert!((refused - 10.0).abs() < f64::EPSILON, "{refused}");
 }
@@ -67,8 +73,29 @@ async fn a_provider_that_cannot_be_reached_is_not_tried_all_the_time() {
     }
     for answer in [read(&gateway).await, write(&gateway, "lomi").await] {
         assert_refused(&answer, (503, "provider_unavailable"));
-        assert!(answer.text.contains("failed too often"), "{}", answer.text);
+        assert!(answer.text.contains("could not reach the provider's host"), "{}", answer.text);
     }
+}
+
+/// Merchants whose provider cannot be reached do not each try it as often. Those at another host are served.
+#[tokio::test]
+async fn a_host_that_cannot_be_reached_is_not_tried_by_each_merchant() {
+    let vendor = StandIn::answering(|_| Some(found())).await;
+    let down = format!("http://{}", refusing_address());
+    let merchants: String = (0..10)
+        .map(|number| merchant(&format!("shop{number}"), &down))
+        .chain([merchant("other", &vendor.url())])
+        .collect();
+    let gateway = Gateway::start(&format!("{STORE}{LONG}{merchants}")).await;
+    for number in 0..10 {
+        let answer = read_as(&gateway, &format!("sk_shop{number}")).await;
+        assert_eq!(answer.status_and_code(), (503, "provider_unavailable"), "{}", answer.text);
+    }
+    let attempts = gateway.metric("passerelle_provider_connects_total{outcome=\"failed\"}");
+    assert!((attempts - 7.0).abs() < f64::EPSILON, "of 10 requests with up to 3 attempts each: {attempts}");
+    assert_eq!(read_as(&gateway, "sk_other").await.status, 200);
+    assert_eq!(open_breakers(&gateway, "shop9").await, "1.0");
+    assert_eq!(open_breakers(&gateway, "other").await, "0.0");
 }
 
 /// The answer to a key stays the same.
@@ -115,18 +142,20 @@ async fn retry_after_is_kept_for_all_requests_of_the_connection_and_passed_on() 
     }
 }
 
+const STORE: &str = "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n";
+
+/// A merchant with the key `sk_NAME`, whose provider is at this URL. The provider's secret is the name and `_7411`.
+fn merchant(name: &str, url: &str) -> String {
+    format!(
+        "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n[merchants.{name}.connections.main]\n\
+         provider = \"lomi\"\nbase_url = \"{url}\"\ncredentials = {{ api_key = \"{name}_7411\" }}\nvisibility_lag = \"1h\"\n"
+    )
+}
+
 /// Two merchants at one provider.
 async fn two_merchants(vendor: &StandIn) -> Gateway {
-    let merchant = |name: &str, secret: &str| {
-        format!(
-            "[merchants.{name}]\napi_keys = [\"sk_{name}\"]\nactive = \"main\"\n[merchants.{name}.connections.main]\n\
-             provider = \"lomi\"\nbase_url = \"{}\"\ncredentials = {{ api_key = \"{secret}\" }}\nvisibility_lag = \"1h\"\n",
-            vendor.url()
-        )
-    };
-    let store = "[store]\nurl = \"sqlite::memory:\"\n[outbound]\nallow_insecure = true\n";
-    let merchants = [merchant("one", "one_7411"), merchant("other", SECRET)].concat();
-    Gateway::start(&format!("{store}{LONG}{merchants}")).await
+    let merchants = ["one", "other"].map(|name| merchant(name, &vendor.url())).concat();
+    Gateway::start(&format!("{STORE}{LONG}{merchants}")).await
 }
 
 async fn read_as(gateway: &Gateway, key: &str) -> Answer {

@@ -8,27 +8,41 @@ use super::*;
 use crate::upstream::Shared;
 
 const NAME: ConnectionName<'_> = ConnectionName { merchant: "acme", connection: "main" };
+const BASE: &str = "https://a.example/v1";
+
+/// How long it may take to connect.
+const TO_CONNECT: Duration = Duration::from_secs(3);
 
 fn gate(shared: &Shared, account: u8) -> Gate {
-    Gate::new(shared.breakers(NAME, "lomi", [account; 32]), BreakerConfig::tested())
+    Gate::new(shared.breakers(NAME, "lomi", BASE, [account; 32]), BreakerConfig::tested(), TO_CONNECT)
 }
 
-fn answer(status: u16) -> Result<Response, Error> {
+fn answer(status: u16) -> Result<Response, Failure> {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     Ok(response)
 }
 
-fn failure(kind: Kind) -> Result<Response, Error> {
-    Err(Error::new(kind, "it failed"))
+fn failure(kind: Kind) -> Result<Response, Failure> {
+    Err(Error::new(kind, "it failed").into())
+}
+
+/// A provider that refuses to process a request, over HTTP/2.
+fn refused() -> Result<Response, Failure> {
+    Err(Failure { error: Error::new(Kind::Unreachable, "it was not processed"), reach: Reach::Reached })
+}
+
+/// An attempt that took too long after it had connected.
+fn hangs() -> Result<Response, Failure> {
+    Err(Failure { error: Error::new(Kind::TimedOut, "it took too long"), reach: Reach::Reached })
 }
 
 /// How many of thirty requests of an operation are sent that all end in this way.
-fn sent(gate: &Gate, operation: Operation, result: &Result<Response, Error>) -> usize {
+fn sent(gate: &Gate, operation: Operation, result: &Result<Response, Failure>) -> usize {
     sent_at(gate, operation, result, Instant::now())
 }
 
-fn sent_at(gate: &Gate, operation: Operation, result: &Result<Response, Error>, now: Instant) -> usize {
+fn sent_at(gate: &Gate, operation: Operation, result: &Result<Response, Failure>, now: Instant) -> usize {
     let send = |_: &i32| gate.enter_at(operation, || now).map(|entry| gate.record_at(entry.pass, result, now)).is_ok();
     (0..30).filter(send).count()
 }
@@ -49,6 +63,7 @@ fn each_end_of_a_request_counts_where_it_belongs() {
         (answer(427), 20, 0, Some(Kind::RateLimited)),
         (answer(429), 20, 0, Some(Kind::RateLimited)),
         (failure(Kind::Unreachable), 7, 0, Some(Kind::Unreachable)),
+        (refused(), 7, 0, Some(Kind::Unreachable)),
         (failure(Kind::Interrupted), 7, 0, Some(Kind::Unreachable)),
         (failure(Kind::TimedOut), 7, 0, Some(Kind::Unreachable)),
         (failure(Kind::BadResponse), 30, 30, None),
@@ -104,18 +119,138 @@ fn a_reload_keeps_the_breakers_of_an_account_and_begins_anew_with_another() {
 }
 
 #[test]
-fn the_metric_has_the_breakers_that_are_open() {
+fn breakers_that_stop_a_connection_are_counted() {
     let shared = Shared::default();
     let gate = gate(&shared, 0);
-    let shown = || shared.metrics().breakers_open("acme", "main").get();
-    assert_eq!(shown(), 0);
+    let open = || gate.breakers.open();
+    assert_eq!(open(), 0);
     sent(&gate, Operation::Create, &answer(500));
     sent(&gate, Operation::Update, &answer(500));
-    assert_eq!(shown(), 2);
+    assert_eq!(open(), 2);
     sent(&gate, Operation::List, &answer(503));
-    assert_eq!(shown(), 3);
+    assert_eq!(open(), 3);
     sent_at(&gate, Operation::Create, &answer(200), Instant::now() + Duration::from_mins(1));
-    assert_eq!(shown(), 1, "the probe was one for the connection and for the operation");
+    assert_eq!(open(), 1, "the probe was one for the connection and for the operation");
+    sent(&gate, Operation::List, &failure(Kind::Unreachable));
+    assert_eq!(open(), 2, "that of the host counts as well");
+}
+
+/// However many merchants and operations use a host that is down, it gets few requests.
+#[test]
+fn connections_to_a_host_that_cannot_be_reached_wait_together() {
+    let shared = Shared::default();
+    let gates: Vec<Gate> = (0..20).map(|account| gate(&shared, account)).collect();
+    let elsewhere = shared.breakers(NAME, "lomi", "https://b.example", [20; 32]);
+    let elsewhere = Gate::new(elsewhere, BreakerConfig::tested(), TO_CONNECT);
+    let (down, opened) = (failure(Kind::Unreachable), Instant::now());
+    let all = |now| gates.iter().map(|gate| sent_at(gate, Operation::Create, &down, now)).sum::<usize>();
+    assert_eq!(all(opened), 7, "of 600");
+    let refused = gates[9].check(Operation::List).expect_err("it waits");
+    assert!(
+        refused.kind == Kind::Unreachable && refused.to_string().contains("could not reach the provider's host"),
+        "{refused}"
+    );
+    assert_eq!(sent(&elsewhere, Operation::Create, &answer(201)), 30, "another host");
+
+    assert_eq!(all(opened + Duration::from_millis(2600)), 1, "the probe of one stands for all");
+    let now = opened + Duration::from_mins(1);
+    assert_eq!(sent_at(&gates[3], Operation::Retrieve, &answer(404), now), 30, "it is reached again");
+    assert_eq!(sent_at(&gates[4], Operation::Create, &answer(201), now), 30, "and by all");
+    assert!(gates.iter().all(|gate| gate.breakers.open() == 0));
+}
+
+/// What concerns one merchant may not stop another one.
+#[test]
+fn only_requests_that_could_not_connect_stop_other_connections() {
+    for result in [
+        answer(401),
+        answer(429),
+        answer(500),
+        answer(503),
+        failure(Kind::TimedOut),
+        hangs(),
+        refused(),
+        failure(Kind::Interrupted),
+        failure(Kind::BadResponse),
+    ] {
+        let shared = Shared::default();
+        let (own, other) = (gate(&shared, 0), gate(&shared, 1));
+        sent(&own, Operation::Create, &result);
+        assert!(other.check(Operation::Create).is_ok(), "{result:?}");
+        assert_eq!(sent(&other, Operation::Create, &failure(Kind::Unreachable)), 7, "{result:?}");
+    }
+}
+
+/// Otherwise one merchant's slow answer would stop all others, although their host can be reached.
+#[test]
+fn a_probe_of_a_host_that_waits_for_its_answer_stops_no_other_connection_for_long() {
+    let shared = Shared::default();
+    let (own, other) = (gate(&shared, 0), gate(&shared, 1));
+    let mut now = Instant::now();
+    sent_at(&own, Operation::List, &failure(Kind::Unreachable), now);
+    now += Duration::from_mins(1);
+    let slow = own.enter_at(Operation::List, || now).expect("one probes");
+    let soon = now + TO_CONNECT - Duration::from_millis(1);
+    assert!(other.enter_at(Operation::List, || soon).is_err(), "the others wait");
+    now += TO_CONNECT;
+    let second = other.enter_at(Operation::List, || now).expect("another one probes");
+    assert!(other.enter_at(Operation::List, || now).is_err(), "the others wait for it");
+    own.record_at(slow.pass, &hangs(), now);
+    assert_eq!(sent_at(&other, Operation::List, &answer(200), now), 30, "the first one had connected");
+    drop((slow, second));
+    assert_eq!(other.breakers.open(), 0);
+}
+
+/// Clients that give up early would otherwise end the pause of a host that is down.
+#[test]
+fn a_probe_that_shows_nothing_about_the_host_is_followed_by_a_pause() {
+    let shared = Shared::default();
+    let (own, other) = (gate(&shared, 0), gate(&shared, 1));
+    let mut now = Instant::now();
+    sent_at(&own, Operation::List, &failure(Kind::Unreachable), now);
+    for _ in 0..3 {
+        now += Duration::from_mins(1);
+        let probe = own.enter_at(Operation::List, || now).expect("one probes");
+        own.record_at(probe.pass, &failure(Kind::TimedOut), now);
+        assert!(other.enter_at(Operation::List, || now).is_err(), "the others wait for it");
+        drop(probe);
+        let next = Instant::now() + Duration::from_millis(900);
+        assert!(other.enter_at(Operation::List, || next).is_err(), "and for the pause");
+    }
+    assert_eq!(sent_at(&other, Operation::List, &answer(200), now + Duration::from_mins(1)), 30);
+}
+
+/// A client that comes too early is refused again.
+#[test]
+fn the_longest_of_two_pauses_is_told() {
+    let shared = Shared::default();
+    let gate = gate(&shared, 0);
+    sent(&gate, Operation::List, &failure(Kind::Unreachable));
+    let own = Gate::new(Arc::clone(&gate.breakers), BreakerConfig::tested(), TO_CONNECT);
+    let pass = Pass { operation: Operation::List, ..first_pass(&shared) };
+    own.record(pass, &answer(401));
+    (0..6).for_each(|_| own.record(pass, &answer(401)));
+    let error = gate.check(Operation::List).expect_err("both wait");
+    assert_eq!((error.kind, error.retry_after), (Kind::Unauthorized, Some(60)));
+}
+
+/// A pass of a gate whose breakers have never opened.
+fn first_pass(shared: &Shared) -> Pass {
+    let name = ConnectionName { merchant: "other", connection: "main" };
+    let breakers = shared.breakers(name, "lomi", "https://c.example", [9; 32]);
+    let gate = Gate::new(breakers, BreakerConfig::tested(), TO_CONNECT);
+    gate.enter(Operation::List).expect("it is closed").pass
+}
+
+/// The credentials of one connection have nothing to do with the host.
+#[test]
+fn a_reload_with_new_credentials_keeps_the_breaker_of_the_host() {
+    let shared = Shared::default();
+    let before = gate(&shared, 0);
+    sent(&before, Operation::List, &failure(Kind::Unreachable));
+    let after = gate(&shared, 1);
+    drop(before);
+    assert!(after.check(Operation::List).is_err());
 }
 
 /// A write that fails may have an unknown outcome.
