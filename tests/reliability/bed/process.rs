@@ -10,7 +10,11 @@ use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::PATIENCE;
 
-/// A child process and its standard error. It is killed when it is dropped; the test then fails if it has panicked.
+/// What no log shows: keys, and the addresses of customers. All tests here use such ones.
+const SECRET_OR_PERSONAL: [&str; 3] = ["sk_", "op_reliability", "@example.com"];
+
+/// A child process and its standard error. It is killed when it is dropped; the test then fails if it has panicked, or has logged
+/// what no log shows.
 pub(super) struct Process {
     pub(super) child: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -25,7 +29,7 @@ impl Process {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_passerelle")]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.env_remove("PASSERELLE_CONFIG").env("PASSERELLE_LOG", "warn,passerelle::command=info");
+        command.env_remove("PASSERELLE_CONFIG").env("PASSERELLE_LOG", "warn,passerelle=trace");
         let mut child = command.spawn().expect("the program starts");
         let reader = BufReader::new(child.stderr.take().expect("standard error"));
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -86,9 +90,14 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
-        match std::thread::panicking() {
-            true => eprintln!("standard error of a process:\n{}", self.stderr()),
-            false => assert!(!self.stderr().contains("panicked"), "a panic:\n{}", self.stderr()),
+        let log = self.stderr();
+        if std::thread::panicking() {
+            eprintln!("standard error of a process:\n{log}");
+            return;
+        }
+        assert!(!log.contains("panicked"), "a panic:\n{log}");
+        for text in SECRET_OR_PERSONAL {
+            assert!(!log.contains(text), "the log has `{text}`:\n{log}");
         }
     }
 }
