@@ -8,7 +8,7 @@ use passerelle::store::State;
 use tokio::task::JoinHandle;
 
 use crate::{
-    bed::{Gateway, Setup, StoreFault, Twin, assert_agree, count, sized, until},
+    bed::{Gateway, Random, Setup, StoreFault, Twin, assert_agree, count, sized, until},
     client::{Answer, Client, Outcome, person},
     trial::trial,
 };
@@ -31,28 +31,29 @@ const LAG: Duration = Duration::from_secs(1);
 const FAILS_FOR: Duration = Duration::from_secs(2);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let mut trials = Vec::new();
-    for fault in StoreFault::ALL {
+    let mut trials = vec![trial("a_page_that_the_disk_lost_is_never_answered_from", lost_pages)];
+    for fault in StoreFault::ALL.into_iter().filter(|fault| fault.is_noticed()) {
         for (step, when) in [
             (Step::InFlight, "while_a_write_is_in_flight"),
             (Step::Unknown, "while_an_outcome_is_unknown"),
             (Step::TakenOver, "while_a_write_is_taken_over"),
         ] {
-            trials.push(trial(format!("a_{}_{when}", fault.name()), move || async move {
+            trials.push(fault.or_ignored(trial(format!("a_{}_{when}", fault.name()), move || async move {
+                let mut random = Random::new(fault as u64 * 10 + step as u64);
                 for _ in 0..sized(1, 30) {
-                    fail_at(fault, step).await;
+                    fail_at(fault, step, &mut random).await;
                 }
-            }));
+            })));
         }
     }
     trials
 }
 
 /// The step, as often as it takes until the store fails in time. On a busy machine it may be late.
-async fn fail_at(fault: StoreFault, step: Step) {
+async fn fail_at(fault: StoreFault, step: Step, random: &mut Random) {
     const TIMES: usize = 10;
     for _ in 0..TIMES {
-        if fails(fault, step).await {
+        if fails(fault, step, random).await {
             return;
         }
     }
@@ -69,7 +70,7 @@ pub(crate) async fn noticed(client: &Client) {
 }
 
 /// Whether the store failed before the outcome could be known.
-async fn fails(fault: StoreFault, step: Step) -> bool {
+async fn fails(fault: StoreFault, step: Step, random: &mut Random) -> bool {
     let fault_of_create = match step {
         Step::InFlight => "delay = \"500ms\"",
         Step::Unknown => "error_after = 1.0",
@@ -77,7 +78,8 @@ async fn fails(fault: StoreFault, step: Step) -> bool {
     };
     let lag = LAG.as_secs();
     let twin = Twin::start("lomi", &format!("{fault_of_create}\nonly = [\"create\"]\nsearch_lag = \"{lag}s\""));
-    let gateway = Gateway::start_for(&twin, &Setup::of(&format!("visibility_lag = \"{lag}s\"\ntimeout = \"5s\"")));
+    let setup = Setup::of(&format!("visibility_lag = \"{lag}s\"\ntimeout = \"5s\""));
+    let gateway = Gateway::start_for(&twin, &Setup { own_disk: fault.needs_own_disk(), ..setup });
     let client = Client::of(&gateway);
     let begun = Instant::now();
     let mut request = tokio::spawn({
@@ -93,7 +95,7 @@ async fn fails(fault: StoreFault, step: Step) -> bool {
             gateway.start();
         }
     }
-    let failing = gateway.fail_store(fault);
+    let failing = gateway.fail_store(fault, random);
     let is_in_time = match step {
         Step::InFlight => !request.is_finished(),
         Step::Unknown | Step::TakenOver => begun.elapsed() < LAG,
@@ -125,4 +127,73 @@ async fn fails(fault: StoreFault, step: Step) -> bool {
 async fn assert_unknown(request: &mut JoinHandle<Option<Answer>>) {
     let answer = request.await.expect("no panic").expect("an answer");
     assert_eq!(answer.code(), "outcome_unknown", "{}", answer.body);
+}
+
+/// Without a write of another program, a damaged page is noticed when it is read. Whichever page the disk lost, each key gets the
+/// answer that it had or is refused, and no write is lost. A page with answers is read for sure.
+async fn lost_pages() {
+    const CUSTOMERS: usize = 40;
+    let (rounds, mut noticed) = (sized(4, 100), 0);
+    let mut random = Random::new(0x10);
+    let twin = Twin::start("lomi", "");
+    let gateway = Gateway::start_for(&twin, &Setup::of("visibility_lag = \"100ms\""));
+    let client = Client::of(&gateway);
+    let mut answers = Vec::new();
+    for number in 0..CUSTOMERS {
+        answers.push(known(&client, number).await);
+    }
+    for round in 0..rounds {
+        // The next process reads the file, and has no page in memory.
+        gateway.kill();
+        gateway.start();
+        let has_answers = round % 2 == 0;
+        let lost = gateway.lose_page(&mut random, |page| !has_answers || page.has_rows_of("operations"));
+        let mut refused = 0;
+        for (number, stored) in answers.iter().enumerate() {
+            refused += usize::from(!is_answered(&client, number, stored).await);
+        }
+        let new = client.create(Some(&key(answers.len())), &person(answers.len())).await.expect("an answer");
+        if has_answers {
+            assert!(refused > 0, "{:?} was not read", lost.page());
+            assert_eq!(
+                (new.status, new.code().as_str()),
+                (503, "store_unavailable"),
+                "{:?}: {}",
+                lost.page(),
+                new.body
+            );
+        }
+        noticed += usize::from(refused > 0 || new.status != 201);
+        lost.repair();
+        answers.push(known(&client, answers.len()).await);
+        for (number, stored) in answers.iter().enumerate() {
+            assert!(is_answered(&client, number, stored).await, "customer {number} in round {round}");
+        }
+    }
+    let records = gateway.records().await;
+    assert_agree(&twin, &records);
+    assert_eq!((twin.creates().len(), count(&records, State::Done)), (answers.len(), answers.len()));
+    eprintln!("lost pages: {noticed} of {rounds} noticed, and all {} answers are still there", answers.len());
+}
+
+fn key(number: usize) -> String {
+    format!("key-{number}")
+}
+
+/// The answer to the create of a customer.
+async fn known(client: &Client, number: usize) -> Answer {
+    match client.create_until_known(&key(number), &person(number)).await {
+        Outcome::Done(answer) => answer,
+        outcome => panic!("customer {number}: {outcome:?}"),
+    }
+}
+
+/// Whether the key gets its answer. Otherwise it is refused, because the store cannot be read.
+async fn is_answered(client: &Client, number: usize, stored: &Answer) -> bool {
+    let answer = client.create(Some(&key(number)), &person(number)).await.expect("an answer");
+    match answer.code().as_str() {
+        "store_unavailable" => assert_eq!(answer.status, 503, "{}", answer.body),
+        _ => assert_eq!((answer.status, &answer.body), (stored.status, &stored.body)),
+    }
+    answer.status == stored.status
 }

@@ -14,7 +14,7 @@ use passerelle::{
 use rustix::process::{Resource, Rlimit, Signal};
 use tempfile::TempDir;
 
-use super::{Twin, process::Process};
+use super::{Twin, disk::Disk, process::Process};
 use crate::cluster;
 
 /// The settings of a gateway that differ between tests.
@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) database: Option<String>,
     /// More tables, behind those of the merchant.
     pub(crate) tables: String,
+    /// Whether the folder of the store is on a disk of its own.
+    pub(crate) own_disk: bool,
 }
 
 impl Setup {
@@ -46,6 +48,7 @@ impl Setup {
             vendor: None,
             database: None,
             tables: String::new(),
+            own_disk: false,
         }
     }
 }
@@ -85,10 +88,12 @@ impl Fleet {
 
 /// A gateway: its folder with the configuration and the store, and its current process.
 pub(crate) struct Gateway {
+    // Fields are dropped in this order: the process ends, then the disk is unmounted, then the folder is removed.
+    process: Mutex<Option<Process>>,
+    disk: Option<Disk>,
     folder: TempDir,
     /// Whether its store is an SQLite file.
     has_file: bool,
-    process: Mutex<Option<Process>>,
     address: Mutex<String>,
 }
 
@@ -96,10 +101,13 @@ impl Gateway {
     pub(crate) fn start_for(twin: &Twin, setup: &Setup) -> Arc<Self> {
         // On a real disk, because `/tmp` may be memory.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        std::fs::create_dir(folder.path().join("store")).expect("a folder");
+        let store = folder.path().join("store");
+        std::fs::create_dir(&store).expect("a folder");
+        let mounted = || Disk::mount(&folder.path().join("disk"), &store).expect("checked before");
+        let disk = setup.own_disk.then(mounted);
         let place = match &setup.database {
             Some(url) => format!("url = \"{url}\"\nkey = \"{}\"", "0a".repeat(32)),
-            None => format!("url = \"sqlite:{}\"", folder.path().join("store/passerelle.db").display()),
+            None => format!("url = \"sqlite:{}\"", store.join("passerelle.db").display()),
         };
         // The tests wait a minute for a provider that is back, and its short time-outs pass on a busy machine too. So the
         // pauses of breakers are short. Other tests use the processors as well, which is no overload of this gateway.
@@ -115,9 +123,10 @@ impl Gateway {
         );
         std::fs::write(folder.path().join("passerelle.toml"), text).expect("a configuration");
         let gateway = Arc::new(Self {
+            process: Mutex::default(),
+            disk,
             folder,
             has_file: setup.database.is_none(),
-            process: Mutex::default(),
             address: Mutex::default(),
         });
         gateway.start();
@@ -137,6 +146,11 @@ impl Gateway {
     /// The file of the store.
     pub(crate) fn store_file(&self) -> PathBuf {
         self.folder.path().join("store/passerelle.db")
+    }
+
+    /// The disk that the store has for itself.
+    pub(super) fn disk(&self) -> &Disk {
+        self.disk.as_ref().expect("a gateway with a disk of its own")
     }
 
     /// The address of the current process, or of the last one.

@@ -1,7 +1,9 @@
 //! A gateway and a sandbox vendor ("twin") as processes, and what they leave behind: the twin's log and the gateway's
 //! store.
 
+mod disk;
 mod gateway;
+mod page;
 mod process;
 mod records;
 mod store_fault;
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::{
     gateway::{Fleet, Gateway, Setup},
+    page::Page,
     records::{assert_agree, count, records_of},
     store_fault::StoreFault,
     twin::Twin,

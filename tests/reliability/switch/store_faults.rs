@@ -15,7 +15,7 @@ use super::{
     stops::is_back,
 };
 use crate::{
-    bed::{Fleet, Random, StoreFault, sized},
+    bed::{Gateway, Random, Setup, StoreFault, sized},
     store_faults::noticed,
     trial::trial,
 };
@@ -24,17 +24,29 @@ use crate::{
 const FAULTS: &str = "delay = \"1ms..30ms\"\nsearch_lag = \"100ms\"\n";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let one = |fault: StoreFault| {
-        trial(format!("a_switch_whose_store_has_a_{}_at_each_step", fault.name()), move || failing(fault))
+    // The repair of each of these is a restart, which takes time. In the small size, one switch has them in turn.
+    const IN_TURN: [StoreFault; 3] = [StoreFault::DamagedPage, StoreFault::LostPage, StoreFault::ReadOnlyDisk];
+    let own = |fault: StoreFault| {
+        let name = format!("a_switch_whose_store_has_a_{}_at_each_step", fault.name());
+        fault.or_ignored(trial(name, move || failing(vec![fault])))
     };
-    StoreFault::ALL.map(one).into()
+    let is_full = sized(false, true);
+    let own_each = StoreFault::ALL.into_iter().filter(|fault| is_full || !IN_TURN.contains(fault));
+    let mut trials: Vec<_> = own_each.map(own).collect();
+    if !is_full {
+        let possible = IN_TURN.into_iter().filter(|fault| fault.is_possible()).collect();
+        trials.push(trial("a_switch_whose_store_fails_in_another_way_each_time", move || failing(possible)));
+    }
+    trials
 }
 
-async fn failing(fault: StoreFault) {
+/// The faults occur in turn.
+async fn failing(faults: Vec<StoreFault>) {
     let patience = sized(Duration::from_mins(1), Duration::from_mins(30));
     // In the full size, a step takes a minute or more.
-    let (most, pause) = sized((2, 150), (20, 3000));
-    let mut random = Random::new(fault as u64);
+    let most = if faults.len() > 1 { 1 } else { 2 };
+    let (most, pause) = sized((most, 150), (20, 3000));
+    let mut random = Random::new(faults[0] as u64);
     let sides = Sides {
         providers: ["notchpay", "bitnob"],
         faults: [FAULTS, FAULTS],
@@ -42,28 +54,38 @@ async fn failing(fault: StoreFault) {
         connection: "visibility_lag = \"300ms\"\non_ambiguous = \"resend_after_lag\"",
         store: "",
     };
-    let bed = sides.start(Fleet::Alone);
+    let own_disk = faults.iter().any(|fault| fault.needs_own_disk());
+    let bed = sides.start_gateways(|main, setup| vec![Gateway::start_for(main, &Setup { own_disk, ..setup.clone() })]);
     let gateway = &bed.gateways[0];
     let customers = seed(&bed, sized(30, 2000)).await;
     let clients = Clients::start(&bed.client, &customers, &random);
     let (mut times, mut within) = (Vec::new(), 0);
+    let mut next_fault = faults.iter().copied().cycle();
+    let mut next_fault = || next_fault.next().expect("there is always another one");
     for goal in [Goal::Planned, Goal::Copied, Goal::Verified, Goal::Switched, Goal::Back] {
         times.push(Timestamp::now());
         // The command of the step needs the store.
-        let failing = gateway.fail_store(fault);
-        noticed(&bed.client).await;
+        let fault = next_fault();
+        let failing = gateway.fail_store(fault, &mut random);
+        if fault.is_noticed() {
+            noticed(&bed.client).await;
+        }
         let operator = bed.operator.clone();
         let reached = tokio::spawn(async move { operator.reach(goal, &mut Kills::none(), patience).await });
         sleep(random.milliseconds(0, 150)).await;
-        assert!(!reached.is_finished(), "{goal:?} is reached without a store");
+        assert!(!fault.is_noticed() || !reached.is_finished(), "{goal:?} is reached without a store");
         failing.repair();
         for _ in 0..most {
             sleep(random.milliseconds(0, pause)).await;
             if reached.is_finished() {
                 break;
             }
-            let failing = gateway.fail_store(fault);
-            noticed(&bed.client).await;
+            let fault = next_fault();
+            let failing = gateway.fail_store(fault, &mut random);
+            match fault.is_noticed() {
+                true => noticed(&bed.client).await,
+                false => sleep(random.milliseconds(0, 300)).await,
+            }
             failing.repair();
             within += 1;
         }
@@ -75,8 +97,9 @@ async fn failing(fault: StoreFault) {
     bed.operator.wait("everything is copied back", patience, is_back).await;
     let flips = Flips { cutover: [times[6], times[7]], rollback: [times[8], times[9]] };
     let figures = check(&bed, &customers, &flips).await;
+    let names: Vec<_> = faults.into_iter().map(StoreFault::name).collect();
     eprintln!(
         "a switch whose store has a {}: failed before each of 5 steps and {within} times within, {figures}",
-        fault.name()
+        names.join(", a ")
     );
 }
