@@ -109,6 +109,10 @@ async fn fails(fault: StoreFault, step: Step, random: &mut Random) -> bool {
         noticed(&client).await;
     }
     assert_eq!(twin.creates().len(), 1, "nothing is sent without a durable claim");
+    if fault == StoreFault::ReadOnlyDisk {
+        let log = gateway.last_lines(1000);
+        assert!(log.contains("the filesystem of the store is read-only: mount it"), "{log}");
+    }
     if matches!(step, Step::InFlight) {
         assert_unknown(&mut request).await;
     }

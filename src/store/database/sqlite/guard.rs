@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, Metadata, OpenOptions},
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -181,6 +181,9 @@ impl Guard {
         let written = options.open(&path).and_then(|mut file| file.write_all(&vec![0; ROOM]));
         let _ = fs::remove_file(&path);
         written.map_err(|error| {
+            if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+                return read_only();
+            }
             StoreError::Unavailable(format!("the disk of the store is full, or cannot be written: {error}; free space"))
         })
     }
@@ -206,9 +209,9 @@ fn identity(_: &Metadata) -> Identity {
     (0, 0)
 }
 
-fn lost(path: &Path, error: &std::io::Error) -> StoreError {
+fn lost(path: &Path, error: &io::Error) -> StoreError {
     match error.kind() {
-        std::io::ErrorKind::NotFound => gone(path, "removed"),
+        io::ErrorKind::NotFound => gone(path, "removed"),
         _ => StoreError::Unavailable(format!("the store file {} cannot be reached: {error}", path.display())),
     }
 }
@@ -221,13 +224,16 @@ fn gone(path: &Path, what: &str) -> StoreError {
     ))
 }
 
+fn read_only() -> StoreError {
+    StoreError::Unavailable("the filesystem of the store is read-only: mount it for writing".to_owned())
+}
+
 #[cfg(unix)]
 fn has_space(path: &Path) -> Result<(), StoreError> {
     use rustix::fs::StatVfsMountFlags;
     let Ok(found) = rustix::fs::statvfs(path) else { return Ok(()) };
     if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
-        let message = "the filesystem of the store is read-only: mount it for writing";
-        return Err(StoreError::Unavailable(message.to_owned()));
+        return Err(read_only());
     }
     if found.f_blocks > 0 && found.f_bavail.saturating_mul(found.f_frsize) < LEAST_SPACE {
         return Err(StoreError::Unavailable("the disk of the store is full: free space".to_owned()));
