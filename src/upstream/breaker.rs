@@ -182,7 +182,7 @@ impl Breaker {
             }
         };
         let pause = match (asked, cause) {
-            (None, _) if !is_reached && self.state != State::Probing => return,
+            (None, _) if !is_reached && self.is_closed() => return,
             (Some(asked), _) => asked,
             (None, Cause::Unauthorized) => settings.unauthorized_pause,
             (None, Cause::Failing | Cause::Limited) => self.pause(settings, spread()),
@@ -199,7 +199,8 @@ impl Breaker {
 
     fn succeed(&mut self, settings: &BreakerConfig, now: Instant) {
         (self.failures, self.refusals) = (0, 0);
-        if self.state == State::Probing {
+        // It is the probe, or one that had left its place to the next.
+        if !self.is_closed() {
             (self.state, self.opened, self.window) = (State::Closed, 0, Window::default());
         }
         let succeeded = &mut self.window.at(settings, now)[0];

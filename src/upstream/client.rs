@@ -18,7 +18,7 @@ use super::{
     Outgoing,
     base::Base,
     failure::{Failure, proxy_unauthorized},
-    gate::{Gate, Reach},
+    gate::Gate,
     network::{Sending, Way},
     outbound::HttpClient,
     proxy::Proxy,
@@ -42,7 +42,6 @@ struct Parts {
     way: Way,
     proxy: Option<Arc<Proxy>>,
     base: Base,
-    connect_timeout: Duration,
     limits: Limits,
     replies: Arc<Replies>,
     gate: Arc<Gate>,
@@ -77,24 +76,13 @@ impl ProviderClient {
                     .to_owned(),
             );
         }
-        let connect_timeout = client.connect_timeout();
         #[cfg(feature = "simulation")]
         let network = client.network();
         let (client, proxy) = client.for_host(base.host());
         let way = Way::Client(client);
         #[cfg(feature = "simulation")]
         let way = network.map_or(way, Way::Simulated);
-        Ok(Self(Arc::new(Parts {
-            way,
-            proxy,
-            base,
-            connect_timeout,
-            limits,
-            replies,
-            gate,
-            series,
-            sends_traceparent,
-        })))
+        Ok(Self(Arc::new(Parts { way, proxy, base, limits, replies, gate, series, sends_traceparent })))
     }
 }
 
@@ -138,12 +126,6 @@ impl Parts {
             }
         })?)
     }
-
-    /// The failure of an attempt that has taken too long. An attempt that could not connect would have failed earlier.
-    fn timed_out(&self, began: Instant) -> Failure {
-        let reach = if began.elapsed() > self.connect_timeout { Reach::Reached } else { Reach::Unknown };
-        Failure { error: Error::new(Kind::TimedOut, "the provider did not answer in time"), reach }
-    }
 }
 
 impl Service<Outgoing> for ProviderClient {
@@ -182,7 +164,8 @@ impl Service<Outgoing> for ProviderClient {
             let exchange = pin!(parts.exchange(response?, limit, writes));
             let attempt = Attempt::new(&parts.series, method);
             let result = complete_before(deadline, exchange).await;
-            let result = result.unwrap_or_else(|| Err(parts.timed_out(now)));
+            let too_late = || Err(Error::new(Kind::TimedOut, "the provider did not answer in time").into());
+            let result = result.unwrap_or_else(too_late);
             parts.gate.record(pass, &result);
             let result = result.map_err(|failure| failure.error);
             attempt.finish(CallOutcome::of(&result), result.as_ref().ok().map(|response| response.status().as_u16()));
@@ -258,7 +241,7 @@ mod tests {
     /// The error of a request that may be sent until `send_until`.
     async fn send(client: HttpClient, base: &str, path: &'static str, send_until: Instant) -> Error {
         let gate = gate();
-        let pass = gate.enter(passerelle_providers::model::Operation::Create).expect("it is closed").pass;
+        let pass = gate.enter(passerelle_providers::model::Operation::Create).expect("it is closed").send();
         let mut client =
             ProviderClient::new(client, base, LIMITS, replies(), gate, series(), false).expect("a base URL");
         let times = Times { send_until, answer_until: Instant::now() + Duration::from_mins(1) };

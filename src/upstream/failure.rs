@@ -21,14 +21,14 @@ pub(super) struct Failure {
     pub(super) reach: Reach,
 }
 
-/// Of an attempt that has received something, or that was not begun.
+/// Of an attempt that has connected, or whose time was over.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let reach = match error.kind {
             Kind::BadResponse | Kind::Overloaded => Reach::Reached,
             // Only the network of a simulation makes this error without saying more.
             Kind::Unreachable => Reach::NotReached,
-            // A connection that was open before may have broken while the host cannot be reached any more.
+            // The connection may have been open before, and the host may be down since.
             _ => Reach::Unknown,
         };
         Self { error, reach }
@@ -63,7 +63,7 @@ pub(super) fn proxy_unauthorized(proxy: &Proxy) -> Failure {
 }
 
 /// Whether the gateway itself could not connect, because it has too many files open or too little of something else.
-fn lacks_resources(error: &reqwest::Error) -> bool {
+fn lacks_resources(error: &(dyn StdError + 'static)) -> bool {
     const LACKS: [Errno; 5] = [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL, Errno::NOBUFS, Errno::NOMEM];
     let errors = causes(error).filter_map(|error| error.downcast_ref::<io::Error>());
     errors.filter_map(Errno::from_io_error).any(|errno| LACKS.contains(&errno))
@@ -173,4 +173,20 @@ fn proxy_failure(error: &reqwest::Error) -> String {
 fn unreachable_proxy(error: &reqwest::Error) -> String {
     let tls = tls_failure(error).replace(": ", "; ");
     format!(": the proxy does not answer{tls}; check that it runs, and its address in `outbound.proxy`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_has_too_many_files_open_says_nothing_about_the_host() {
+        let without = |errno: Errno| Unresolved::NoAddress(io::Error::from_raw_os_error(errno.raw_os_error()));
+        for lacks in [Errno::MFILE, Errno::ADDRNOTAVAIL] {
+            assert!(lacks_resources(&without(lacks)), "{lacks}");
+            assert!(lacks_resources(&io::Error::other(without(lacks))), "{lacks}, inside another error");
+        }
+        assert!(!lacks_resources(&without(Errno::CONNREFUSED)));
+        assert!(!lacks_resources(&Unresolved::NoPublicAddress));
+    }
 }

@@ -3,8 +3,7 @@
 //! | how a request ended | the breaker of the host | the breaker of the connection | the breaker of its operation |
 //! |---|---|---|---|
 //! | it could not connect (DNS, TCP, TLS, a proxy) | failure | | |
-//! | it took too long: less than it may take to connect, or more | none, or success | failure | |
-//! | it broke off | | failure | |
+//! | it took too long, or it broke off | | failure | |
 //! | 502, 503, 504; over HTTP/2, the provider refused to process it | success | failure | |
 //! | 429 (and 427, which means the same at a provider) | success | too many requests | |
 //! | 401 | success | refused credentials | |
@@ -21,7 +20,10 @@ mod host;
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -85,17 +87,24 @@ pub(super) struct Pass {
     of_operation: Ticket,
 }
 
-/// A pass while its request is in flight. If its request was the probe and had no outcome, the next one is the probe.
+/// A pass while its request is in flight. If its request was the probe and had no outcome, a later one is the probe.
 #[derive(Debug)]
 pub(super) struct Entry<'g> {
-    pub(super) pass: Pass,
+    pass: Pass,
     /// The gate, if the request is a probe.
     probes: Option<&'g Gate>,
+    is_sent: AtomicBool,
 }
 
-impl Pass {
-    pub(super) const fn operation(self) -> Operation {
-        self.operation
+impl Entry<'_> {
+    pub(super) const fn operation(&self) -> Operation {
+        self.pass.operation
+    }
+
+    /// The pass of a request that is sent now.
+    pub(super) fn send(&self) -> Pass {
+        self.is_sent.store(true, Ordering::Relaxed);
+        self.pass
     }
 }
 
@@ -104,7 +113,10 @@ impl Drop for Entry<'_> {
         if let Some(gate) = self.probes {
             let (mut states, mut host, now) = (gate.states(), gate.host(), Instant::now());
             let Pass { operation, host: of_host, connection, of_operation } = self.pass;
-            host.breaker.postpone(of_host, now + gate.settings.pause.min(LONGEST_PAUSE));
+            match *self.is_sent.get_mut() {
+                true => host.breaker.postpone(of_host, now + gate.settings.pause.min(LONGEST_PAUSE)),
+                false => host.breaker.release(of_host, now),
+            }
             states.connection.release(connection, now);
             states.operations[operation as usize].release(of_operation, now);
         }
@@ -192,14 +204,15 @@ impl Gate {
         let (states, host) = (&mut *self.states(), &mut *self.host());
         if states.are_closed(host, operation) {
             let pass = states.enter(host.breaker.enter(), operation);
-            return Ok(Entry { pass, probes: None });
+            return Ok(Entry { pass, probes: None, is_sent: AtomicBool::new(false) });
         }
         let now = now();
         if let Some((by, refusal)) = states.refusal(host, operation, now, self.to_connect) {
             self.breakers.count_refusal(states, host, by);
             return Err(by.error(refusal));
         }
-        Ok(Entry { pass: states.enter(host.enter(now), operation), probes: Some(self) })
+        let pass = states.enter(host.enter(now), operation);
+        Ok(Entry { pass, probes: Some(self), is_sent: AtomicBool::new(false) })
     }
 
     /// Whether a request may begin now.

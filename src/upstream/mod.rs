@@ -281,12 +281,12 @@ impl Upstream {
         let is_first = permit.is_before_first_request.swap(false, Ordering::Relaxed);
         let entry;
         let pass = if is_first {
-            permit.entry.pass
+            permit.entry.send()
         } else {
-            let operation = permit.entry.pass.operation();
+            let operation = permit.entry.operation();
             turns.wait(permit.sender, times.send_until, || gate.check(operation)).await?;
             entry = gate.enter(operation)?;
-            entry.pass
+            entry.send()
         };
         places.sent().note();
         let outgoing = Outgoing { request, headers: HeaderMap::new(), writes, times, pass };

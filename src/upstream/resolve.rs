@@ -1,6 +1,6 @@
 //! Resolves the host names of providers and of the proxy. The outbound client calls it for every new connection.
 
-use std::{fmt, sync::Arc};
+use std::{error::Error, fmt, io, sync::Arc};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -19,7 +19,7 @@ pub(super) struct AddressResolver {
 #[derive(Debug)]
 pub(super) enum Unresolved {
     /// The system knows no address, for this reason.
-    NoAddress(String),
+    NoAddress(io::Error),
     NoPublicAddress,
 }
 
@@ -32,14 +32,21 @@ impl fmt::Display for Unresolved {
     }
 }
 
-impl std::error::Error for Unresolved {}
+impl Error for Unresolved {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NoAddress(why) => Some(why),
+            Self::NoPublicAddress => None,
+        }
+    }
+}
 
 impl Resolve for AddressResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let public_only = self.public_only && self.proxy.as_deref() != Some(name.as_str());
         Box::pin(async move {
             let resolved = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let resolved = resolved.map_err(|error| Unresolved::NoAddress(error.to_string()))?;
+            let resolved = resolved.map_err(Unresolved::NoAddress)?;
             let usable: Vec<_> = resolved.filter(|socket| !public_only || address::is_public(socket.ip())).collect();
             match usable.is_empty() {
                 true => Err(Unresolved::NoPublicAddress.into()),

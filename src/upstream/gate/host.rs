@@ -3,8 +3,8 @@
 //! merchants and operations use it.
 //!
 //! It is a [`Breaker`] with two differences, because other merchants wait for its probe. A probe that takes longer than it may take to
-//! connect leaves its place to another request: it may be waiting for a slow answer. And a probe that shows nothing about the host is
-//! followed by a short pause, or else clients that give up early would probe a host that is down all the time.
+//! connect leaves its place to another request: it may wait for a slow answer. And a probe that was sent and shows nothing about the
+//! host is followed by a short pause: otherwise clients that give up early would probe a host that is down all the time.
 
 use std::{
     mem,
@@ -16,10 +16,13 @@ use tokio::time::Instant;
 
 use crate::upstream::breaker::{Breaker, Cause, ProbeTime, Refusal, Ticket};
 
+/// How much longer than the time to connect a probe may take. It begins before its request is recorded and sent.
+const MARGIN: Duration = Duration::from_millis(500);
+
 /// What an attempt has shown about the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Reach {
-    /// It has answered, or has accepted the connection.
+    /// It has answered.
     Reached,
     /// No connection could be made.
     NotReached,
@@ -82,7 +85,7 @@ impl Host {
 impl HostState {
     /// Why a request may not be sent now. `to_connect` is how long it may take to connect.
     pub(super) fn refusal(&self, probe: ProbeTime, now: Instant, to_connect: Duration) -> Option<Refusal> {
-        let probe_takes_long = self.probe_began.is_some_and(|began| now >= began + to_connect);
+        let probe_takes_long = self.probe_began.is_some_and(|began| now >= began + to_connect + MARGIN);
         self.breaker.refusal(probe, now).filter(|_| !(self.breaker.is_probing() && probe_takes_long))
     }
 

@@ -32,11 +32,6 @@ fn refused() -> Result<Response, Failure> {
     Err(Failure { error: Error::new(Kind::Unreachable, "it was not processed"), reach: Reach::Reached })
 }
 
-/// An attempt that took too long after it had connected.
-fn hangs() -> Result<Response, Failure> {
-    Err(Failure { error: Error::new(Kind::TimedOut, "it took too long"), reach: Reach::Reached })
-}
-
 /// How many of thirty requests of an operation are sent that all end in this way.
 fn sent(gate: &Gate, operation: Operation, result: &Result<Response, Failure>) -> usize {
     sent_at(gate, operation, result, Instant::now())
@@ -168,7 +163,6 @@ fn only_requests_that_could_not_connect_stop_other_connections() {
         answer(500),
         answer(503),
         failure(Kind::TimedOut),
-        hangs(),
         refused(),
         failure(Kind::Interrupted),
         failure(Kind::BadResponse),
@@ -181,43 +175,54 @@ fn only_requests_that_could_not_connect_stop_other_connections() {
     }
 }
 
+/// A gate whose host could not be reached, that of another connection to the same host, and a time after the pause.
+fn after_the_pause(shared: &Shared) -> (Gate, Gate, Instant) {
+    let (own, other, now) = (gate(shared, 0), gate(shared, 1), Instant::now());
+    sent_at(&own, Operation::List, &failure(Kind::Unreachable), now);
+    (own, other, now + Duration::from_mins(1))
+}
+
 /// Otherwise one merchant's slow answer would stop all others, although their host can be reached.
 #[test]
 fn a_probe_of_a_host_that_waits_for_its_answer_stops_no_other_connection_for_long() {
     let shared = Shared::default();
-    let (own, other) = (gate(&shared, 0), gate(&shared, 1));
-    let mut now = Instant::now();
-    sent_at(&own, Operation::List, &failure(Kind::Unreachable), now);
-    now += Duration::from_mins(1);
+    let (own, other, mut now) = after_the_pause(&shared);
     let slow = own.enter_at(Operation::List, || now).expect("one probes");
-    let soon = now + TO_CONNECT - Duration::from_millis(1);
+    let soon = now + TO_CONNECT;
     assert!(other.enter_at(Operation::List, || soon).is_err(), "the others wait");
-    now += TO_CONNECT;
+    now += TO_CONNECT + Duration::from_secs(1);
     let second = other.enter_at(Operation::List, || now).expect("another one probes");
     assert!(other.enter_at(Operation::List, || now).is_err(), "the others wait for it");
-    own.record_at(slow.pass, &hangs(), now);
-    assert_eq!(sent_at(&other, Operation::List, &answer(200), now), 30, "the first one had connected");
-    drop((slow, second));
-    assert_eq!(other.breakers.open(), 0);
+    slow.send();
+    drop(slow);
+    other.record_at(second.pass, &answer(200), now);
+    assert_eq!(other.breakers.open(), 0, "the second one was answered");
 }
 
 /// Clients that give up early would otherwise end the pause of a host that is down.
 #[test]
 fn a_probe_that_shows_nothing_about_the_host_is_followed_by_a_pause() {
     let shared = Shared::default();
-    let (own, other) = (gate(&shared, 0), gate(&shared, 1));
-    let mut now = Instant::now();
-    sent_at(&own, Operation::List, &failure(Kind::Unreachable), now);
+    let (own, other, mut now) = after_the_pause(&shared);
     for _ in 0..3 {
-        now += Duration::from_mins(1);
         let probe = own.enter_at(Operation::List, || now).expect("one probes");
-        own.record_at(probe.pass, &failure(Kind::TimedOut), now);
+        own.record_at(probe.send(), &failure(Kind::TimedOut), now);
         assert!(other.enter_at(Operation::List, || now).is_err(), "the others wait for it");
         drop(probe);
         let next = Instant::now() + Duration::from_millis(900);
         assert!(other.enter_at(Operation::List, || next).is_err(), "and for the pause");
+        now += Duration::from_mins(1);
     }
-    assert_eq!(sent_at(&other, Operation::List, &answer(200), now + Duration::from_mins(1)), 30);
+    assert_eq!(sent_at(&other, Operation::List, &answer(200), now), 30);
+}
+
+/// A merchant whose requests are not sent, for example because they are above its own rate, stops no other one.
+#[test]
+fn a_probe_that_is_not_sent_leaves_its_place_to_the_next_request() {
+    let shared = Shared::default();
+    let (own, other, now) = after_the_pause(&shared);
+    drop(own.enter_at(Operation::List, || now).expect("one would probe"));
+    assert_eq!(sent_at(&other, Operation::Create, &answer(201), now), 30, "also to a write");
 }
 
 /// A client that comes too early is refused again.
