@@ -110,6 +110,8 @@ pub struct Running {
     task: JoinHandle<std::io::Result<()>>,
     operator: Option<Listener>,
     watch: JoinHandle<()>,
+    /// Whether balancers must learn that the gateway stops. Otherwise clients wait in the service manager's socket meanwhile.
+    waits_for_balancers: bool,
 }
 
 /// How long writes whose clients have disconnected may still take when the gateway stops.
@@ -134,8 +136,13 @@ impl Running {
                 let why = ended.err().unwrap_or_else(|| "the operator's listener has ended".to_owned());
                 tracing::error!("{why}, so the gateway stops");
                 service_manager::notify(State::Stopping);
-                begin_to_stop(&self.app, &self.handle, true).await;
-                how_it_ended("serving", (&mut self.task).await).and(Err(why))
+                tokio::select! {
+                    served = &mut self.task => how_it_ended("serving", served),
+                    () = begin_to_stop(&self.app, &self.handle, self.waits_for_balancers) => {
+                        how_it_ended("serving", (&mut self.task).await)
+                    }
+                }
+                .and(Err(why))
             }
         };
         self.app.writes.drained(LAST_WRITES).await;
@@ -178,6 +185,7 @@ pub(super) async fn start_beside(
 ) -> Result<Running, String> {
     let shared = Shared::default();
     let resolved = Gateway::resolve(loaded, Some(&twins), &shared).map_err(|error| error.to_string())?;
+    let waits_for_balancers = inherited.api.is_none();
     let settings = store::Settings::of(loaded);
     let store = Store::open(&settings.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
     let mut warnings = resolved.warnings;
@@ -188,7 +196,7 @@ pub(super) async fn start_beside(
     let watch = app.run_in_background();
     let (Listener { address, handle, task }, operator) = bound.serve(&app, switches(&app))?;
     let operator_address = operator.as_ref().map(|operator| operator.address);
-    Ok(Running { address, operator_address, app, handle, twins, warnings, task, operator, watch })
+    Ok(Running { address, operator_address, app, handle, twins, warnings, task, operator, watch, waits_for_balancers })
 }
 
 async fn start_inheriting(loaded: &Loaded, inherited: Inherited) -> Result<Running, String> {
@@ -252,9 +260,7 @@ async fn serve(loaded: Loaded, inherited: Inherited, file: Option<PathBuf>) -> R
     if let Some(address) = running.operator_address {
         tracing::info!(server.address = %address, "serving the operator on http://{address}");
     }
-    // Clients that connect meanwhile wait in the service manager's socket for the next process.
-    let waits_for_balancers = socket.is_none();
-    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone(), waits_for_balancers));
+    tokio::spawn(stop_on_signal(stops, Arc::clone(&running.app), running.handle.clone(), running.waits_for_balancers));
     let reloader = Arc::new(Mutex::new(Reloader::new(&running, loaded, file, reloads)));
     tokio::spawn(keep_running("reloads", move || run_reloads(Arc::clone(&reloader))));
     service_manager::notify(State::Ready);
@@ -316,10 +322,10 @@ async fn stop_on_signal(mut signals: StopSignals, app: Arc<App>, handle: listene
 
 /// Lets balancers notice that the gateway stops, and then accepts no connection any more.
 async fn begin_to_stop(app: &App, handle: &listener::Handle, waits_for_balancers: bool) {
-    app.draining.store(true, Ordering::Relaxed);
+    let was_draining = app.draining.swap(true, Ordering::Relaxed);
     let (notice, timeout) = {
         let gateway = app.gateway.load();
-        (if waits_for_balancers { gateway.stop_notice } else { Duration::ZERO }, gateway.stop_timeout)
+        (if waits_for_balancers && !was_draining { gateway.stop_notice } else { Duration::ZERO }, gateway.stop_timeout)
     };
     if handle.connection_count() > 0 && !notice.is_zero() {
         tracing::info!("stopping: /readyz answers 503, new connections are accepted for {} s", notice.as_secs_f32());
