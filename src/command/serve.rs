@@ -110,7 +110,8 @@ pub struct Running {
     task: JoinHandle<std::io::Result<()>>,
     operator: Option<Listener>,
     watch: JoinHandle<()>,
-    /// Whether balancers must learn that the gateway stops. Otherwise clients wait in the service manager's socket meanwhile.
+    /// Whether balancers must learn that the gateway stops. False if the service manager owns the socket: new clients then wait in it
+    /// until the next process starts.
     waits_for_balancers: bool,
 }
 
@@ -121,8 +122,8 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 const LAST_SPANS: Duration = Duration::from_secs(1);
 
 impl Running {
-    /// Waits until the server has stopped, then for the last writes and their spans. If the operator's listener fails, the gateway
-    /// stops as well: without it, nobody could see how the gateway is, or could operate it.
+    /// Waits until the server has stopped, then for the last writes and their spans. If the operator's listener ends, the gateway
+    /// stops as well: without that listener it can neither be monitored nor operated.
     pub async fn stopped(mut self) -> Result<(), String> {
         let operator = async {
             match &mut self.operator {
@@ -339,7 +340,7 @@ async fn begin_to_stop(app: &App, handle: &listener::Handle, waits_for_balancers
 mod tests {
     use super::*;
 
-    /// Otherwise the gateway would go on without its metrics, its probes and its switches.
+    /// Otherwise the gateway would go on without its metrics and its operator's API.
     #[tokio::test]
     async fn the_gateway_stops_if_the_operators_listener_ends() {
         let text = "[server]\nlisten = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite::memory:\"\n[operator]\nlisten = \"127.0.0.1:0\"\n\

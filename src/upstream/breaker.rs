@@ -66,7 +66,8 @@ pub(super) struct Ticket(u32);
 pub(super) struct Breaker {
     state: State,
     cause: Cause,
-    /// Changes when the breaker opens and when a probe begins. So a request that began before does not count any more.
+    /// Changes when an outcome opens the breaker, and when a probe begins after a pause. Requests that began with an older one do not
+    /// count any more. A second probe, which replaces a slow one (`gate::host`), has the same one, so both count.
     generation: u32,
     /// The failures since the last success.
     failures: u32,
@@ -199,7 +200,7 @@ impl Breaker {
 
     fn succeed(&mut self, settings: &BreakerConfig, now: Instant) {
         (self.failures, self.refusals) = (0, 0);
-        // It is the probe, or one that had left its place to the next.
+        // It is the success of the probe, or of an earlier, slow probe that another request has replaced.
         if !self.is_closed() {
             (self.state, self.opened, self.window) = (State::Closed, 0, Window::default());
         }

@@ -2,8 +2,9 @@
 //!
 //! | how a request ended | the breaker of the host | the breaker of the connection | the breaker of its operation |
 //! |---|---|---|---|
-//! | it could not connect (DNS, TCP, TLS, a proxy) | failure | | |
-//! | it took too long, or it broke off | | failure | |
+//! | it could not connect in time (DNS, TCP, TLS, the proxy) | failure | | |
+//! | it could not connect, because the gateway lacked files, ports or memory | | | |
+//! | the answer took too long, or the connection broke off | | failure | |
 //! | 502, 503, 504; over HTTP/2, the provider refused to process it | success | failure | |
 //! | 429 (and 427, which means the same at a provider) | success | too many requests | |
 //! | 401 | success | refused credentials | |
@@ -13,8 +14,8 @@
 //! 403 is such an answer: it may be about one customer, so it must not stop the requests for the others.
 //!
 //! So the contents of one request never stop other operations. What concerns one merchant, such as its credentials, never stops
-//! another one: the merchants at a host share only the breaker for failures to connect, whose cause is the same for all (`host`). The
-//! breakers outlive a reload of the configuration. Those of a connection begin anew where its base URL or its credentials have changed.
+//! another one: merchants whose connections use the same host share only the breaker for failures to connect (`host`). The breakers
+//! outlive a reload of the configuration. Those of a connection begin anew where its base URL or its credentials have changed.
 
 mod host;
 
@@ -75,7 +76,7 @@ pub(super) struct Gate {
     breakers: Arc<Breakers>,
     settings: BreakerConfig,
     /// How long it may take to connect.
-    to_connect: Duration,
+    connect_timeout: Duration,
 }
 
 /// The right to send one request of an operation, with all its attempts.
@@ -182,8 +183,8 @@ impl Breakers {
 }
 
 impl Gate {
-    pub(super) const fn new(breakers: Arc<Breakers>, settings: BreakerConfig, to_connect: Duration) -> Self {
-        Self { breakers, settings, to_connect }
+    pub(super) const fn new(breakers: Arc<Breakers>, settings: BreakerConfig, connect_timeout: Duration) -> Self {
+        Self { breakers, settings, connect_timeout }
     }
 
     fn states(&self) -> MutexGuard<'_, States> {
@@ -207,7 +208,7 @@ impl Gate {
             return Ok(Entry { pass, probes: None, is_sent: AtomicBool::new(false) });
         }
         let now = now();
-        if let Some((by, refusal)) = states.refusal(host, operation, now, self.to_connect) {
+        if let Some((by, refusal)) = states.refusal(host, operation, now, self.connect_timeout) {
             self.breakers.count_refusal(states, host, by);
             return Err(by.error(refusal));
         }
@@ -221,7 +222,7 @@ impl Gate {
         if states.are_closed(&host, operation) {
             return Ok(());
         }
-        let refusal = states.refusal(&host, operation, Instant::now(), self.to_connect);
+        let refusal = states.refusal(&host, operation, Instant::now(), self.connect_timeout);
         refusal.map_or(Ok(()), |(by, refusal)| Err(by.error(refusal)))
     }
 
@@ -296,14 +297,14 @@ impl States {
         host: &HostState,
         operation: Operation,
         now: Instant,
-        to_connect: Duration,
+        connect_timeout: Duration,
     ) -> Option<(Refuser, Refusal)> {
         let probe = if operation.is_write() { ProbeTime::Later } else { ProbeTime::AtOnce };
         // Only requests of the operation can probe the operation.
         let refusals = [
             (Refuser::Operation, self.operations[operation as usize].refusal(ProbeTime::AtOnce, now)),
             (Refuser::Connection, self.connection.refusal(probe, now)),
-            (Refuser::Host, host.refusal(probe, now, to_connect)),
+            (Refuser::Host, host.refusal(probe, now, connect_timeout)),
         ];
         let refusals = refusals.into_iter().filter_map(|(by, refusal)| Some((by, refusal?)));
         refusals.max_by_key(|(_, refusal)| refusal.retry_after)
@@ -323,12 +324,16 @@ impl Refuser {
         let (kind, why) = because(refusal.cause);
         let message = match self {
             Self::Host => {
-                "too many requests could not reach the provider's host, so requests to it wait; nothing was sent"
+                "too many requests could not reach the provider's host, so the gateway sends it none for a while; nothing was sent"
                     .to_owned()
             }
-            Self::Connection => format!("{why}, so requests of this connection wait; nothing was sent"),
+            Self::Connection => {
+                format!("{why}, so the gateway sends no requests of this connection for a while; nothing was sent")
+            }
             Self::Operation => {
-                format!("{why}, so requests of this operation of this connection wait; nothing was sent")
+                format!(
+                    "{why}, so the gateway sends no requests of this operation of this connection for a while; nothing was sent"
+                )
             }
         };
         // Rounded up, so that a client that comes then is not refused.

@@ -2,9 +2,10 @@
 //! their cause (DNS, TCP, TLS, a proxy) is the same for every merchant. So a host that is down gets few requests, however many
 //! merchants and operations use it.
 //!
-//! It is a [`Breaker`] with two differences, because other merchants wait for its probe. A probe that takes longer than it may take to
-//! connect leaves its place to another request: it may wait for a slow answer. And a probe that was sent and shows nothing about the
-//! host is followed by a short pause: otherwise clients that give up early would probe a host that is down all the time.
+//! It is a [`Breaker`] with two differences, because other merchants wait for its probe. If a probe runs longer than
+//! `outbound.connect_timeout` and a margin, the next request is a second probe: the first one may have connected, and wait for a slow
+//! answer. If a probe was sent and ends without showing whether the host can be reached, there is a short pause before the next one:
+//! otherwise clients that give up early would probe a host that is down all the time.
 
 use std::{
     mem,
@@ -83,10 +84,10 @@ impl Host {
 }
 
 impl HostState {
-    /// Why a request may not be sent now. `to_connect` is how long it may take to connect.
-    pub(super) fn refusal(&self, probe: ProbeTime, now: Instant, to_connect: Duration) -> Option<Refusal> {
-        let probe_takes_long = self.probe_began.is_some_and(|began| now >= began + to_connect + MARGIN);
-        self.breaker.refusal(probe, now).filter(|_| !(self.breaker.is_probing() && probe_takes_long))
+    /// Why a request may not be sent now.
+    pub(super) fn refusal(&self, probe: ProbeTime, now: Instant, connect_timeout: Duration) -> Option<Refusal> {
+        let probe_is_overdue = self.probe_began.is_some_and(|began| now >= began + connect_timeout + MARGIN);
+        self.breaker.refusal(probe, now).filter(|_| !(self.breaker.is_probing() && probe_is_overdue))
     }
 
     /// Begins a request that is not [refused](Self::refusal).

@@ -44,7 +44,8 @@ impl Disk {
         })
     }
 
-    /// Nothing can be written any more, and what was not synced is lost.
+    /// Makes the kernel abort the filesystem, as after an error of the disk: nothing can be written any more, also to files that the
+    /// gateway has open, and what was not synced is lost.
     pub(super) fn fail(&self) {
         executes(Command::new("mount").args(["-o", "remount,abort"]).arg(&self.folder));
     }

@@ -69,25 +69,25 @@ impl Page {
         usize::try_from(self.length).expect("a length")
     }
 
-    /// Whether its contents are found by their form: SQLite notices such a page when it reads it.
-    pub(super) fn has_form(&self) -> bool {
+    /// Whether SQLite can notice that the page was overwritten: the pages of a tree have a header, and an overflow page has only data.
+    pub(super) fn has_header(&self) -> bool {
         self.kind != "overflow"
     }
 
-    /// Whether it holds rows of this table, and no process reads it when it starts.
+    /// Whether it is a leaf with rows of this table. The gateway reads no leaf when it starts.
     pub(crate) fn has_rows_of(&self, table: &str) -> bool {
         self.of == table && self.kind == "leaf" && !self.is_root
     }
 
-    /// Overwrites it. With a time, that is the file's time of its last write; without one, the file keeps the time that it has.
-    pub(super) fn overwrite(self, path: &Path, byte: u8, at: Option<SystemTime>) -> DamagedPage {
+    /// Overwrites the page with this byte. Then it sets the time of the file's last write, or restores the one that it had.
+    pub(super) fn overwrite(self, path: &Path, byte: u8, modified: Option<SystemTime>) -> DamagedPage {
         let file = OpenOptions::new().read(true).write(true).open(path).expect("the file");
-        let at = at.unwrap_or_else(|| file.metadata().and_then(|found| found.modified()).expect("a time"));
+        let modified = modified.unwrap_or_else(|| file.metadata().and_then(|found| found.modified()).expect("a time"));
         let mut whole = vec![0; self.length()];
         file.read_exact_at(&mut whole, self.place()).expect("the page");
         let damaged = vec![byte; self.length()];
         file.write_all_at(&damaged, self.place()).expect("it is overwritten");
-        file.set_modified(at).expect("a time");
+        file.set_modified(modified).expect("a time");
         DamagedPage { page: self, file: path.to_owned(), whole, damaged }
     }
 }

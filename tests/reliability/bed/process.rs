@@ -11,12 +11,13 @@ use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::{PATIENCE, sized};
 
-/// What no log shows: keys, and the addresses of customers. All tests here use such ones. In the small size, each process logs
-/// everything, so that more could show one; the full size measures, and logs as little as possible.
+/// Texts that may be in no log: beginnings of keys, and the domain of the customers' e-mail addresses. The tests use only keys and
+/// addresses that have one of these. In the small size the gateway logs at the level `trace`, so that more code is checked. The full
+/// size measures, so the gateway logs little.
 const SECRET_OR_PERSONAL: [&str; 3] = ["sk_", "op_reliability", "@example.com"];
 
 /// A child process and its standard error. It is killed when it is dropped; the test then fails if it has panicked, or has logged
-/// what no log shows.
+/// such a text.
 pub(super) struct Process {
     pub(super) child: Child,
     /// The lines of standard error, without those of the levels `debug` and `trace`.

@@ -69,7 +69,7 @@ impl StoreFault {
         }
     }
 
-    /// Whether the gateway refuses every write until the store is repaired.
+    /// Whether the gateway notices it at once, without reading a page, and then refuses every write until the store is repaired.
     pub(crate) fn is_noticed(self) -> bool {
         self != Self::LostPage
     }
@@ -131,11 +131,12 @@ impl Gateway {
         Failing { gateway: self, repair }
     }
 
-    /// From now on the disk returns other bytes for a page, any of those that are eligible.
+    /// Simulates a disk that returns wrong bytes: overwrites a page, any of those that are eligible, and restores the time of the file's
+    /// last write, so that the gateway cannot see a write.
     pub(crate) fn lose_page(&self, random: &mut Random, is_eligible: impl Fn(&Page) -> bool) -> Failing<'_> {
         let file = self.store_file();
         self.stop_between_checkpoints();
-        let page = Page::any(&file, random, |page| page.has_form() && is_eligible(page));
+        let page = Page::any(&file, random, |page| page.has_header() && is_eligible(page));
         let lost = page.overwrite(&file, *random.one_of(&[0, 0x5A, 0xFF]), None);
         self.signal(Signal::CONT);
         Failing { gateway: self, repair: Repair::PutBackPage(lost) }
