@@ -203,17 +203,17 @@ impl Gate {
 
     fn enter_at(&self, operation: Operation, now: impl Fn() -> Instant) -> Result<Entry<'_>, Error> {
         let (states, host) = (&mut *self.states(), &mut *self.host());
-        if states.are_closed(host, operation) {
-            let pass = states.enter(host.breaker.enter(), operation);
-            return Ok(Entry { pass, probes: None, is_sent: AtomicBool::new(false) });
-        }
-        let now = now();
-        if let Some((by, refusal)) = states.refusal(host, operation, now, self.connect_timeout) {
-            self.breakers.count_refusal(states, host, by);
-            return Err(by.error(refusal));
-        }
-        let pass = states.enter(host.enter(now), operation);
-        Ok(Entry { pass, probes: Some(self), is_sent: AtomicBool::new(false) })
+        let (host_ticket, probes) = if states.are_closed(host, operation) {
+            (host.breaker.enter(), None)
+        } else {
+            let now = now();
+            if let Some((by, refusal)) = states.refusal(host, operation, now, self.connect_timeout) {
+                self.breakers.count_refusal(states, host, by);
+                return Err(by.error(refusal));
+            }
+            (host.enter(now), Some(self))
+        };
+        Ok(Entry { pass: states.enter(host_ticket, operation), probes, is_sent: AtomicBool::new(false) })
     }
 
     /// Whether a request may begin now.
@@ -342,11 +342,12 @@ impl Refuser {
     }
 }
 
+const SUCCESS: Option<Outcome> = Some(Outcome::Success);
+const FAILURE: Option<Outcome> = Some(Outcome::Failure(None));
+
 /// How an attempt counts for the host, for the connection and for its operation. `None`: nothing was sent, and that was not due to
 /// the provider.
 fn outcomes(result: &Result<Response, Failure>) -> Option<[Option<Outcome>; 3]> {
-    const SUCCESS: Option<Outcome> = Some(Outcome::Success);
-    const FAILURE: Option<Outcome> = Some(Outcome::Failure(None));
     let Failure { error, reach } = match result {
         Ok(response) => return Some(answered(response)),
         Err(failure) => failure,
@@ -366,7 +367,6 @@ fn outcomes(result: &Result<Response, Failure>) -> Option<[Option<Outcome>; 3]> 
 }
 
 fn answered(response: &Response) -> [Option<Outcome>; 3] {
-    const SUCCESS: Option<Outcome> = Some(Outcome::Success);
     let asked = || retry_after(response.headers()).map(Duration::from_secs);
     match response.status() {
         StatusCode::UNAUTHORIZED => [SUCCESS, Some(Outcome::Unauthorized), None],
@@ -374,7 +374,7 @@ fn answered(response: &Response) -> [Option<Outcome>; 3] {
             [SUCCESS, Some(Outcome::Failure(asked())), None]
         }
         status if matches!(status.as_u16(), 427 | 429) => [SUCCESS, Some(Outcome::Limited(asked())), None],
-        status if status.is_server_error() => [SUCCESS, SUCCESS, Some(Outcome::Failure(None))],
+        status if status.is_server_error() => [SUCCESS, SUCCESS, FAILURE],
         _ => [SUCCESS; 3],
     }
 }

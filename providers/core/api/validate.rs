@@ -29,9 +29,15 @@ impl JsonLimits {
     pub const DEFAULT: Self = Self { depth: 64, keys: 1000, items: 1000 };
 }
 
+impl Default for JsonLimits {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
 /// Checks a whole document, and returns the places of card numbers in it. Ids are not searched.
 pub(crate) fn check(json: &str, limits: JsonLimits) -> Result<Vec<FieldError>, Error> {
-    let mut validator = Validator::new(limits);
+    let mut validator = Validator { limits, ..Validator::default() };
     let mut reader = Reader::new(json);
     let result = validator.value(&mut reader, 0).and_then(|()| reader.end());
     if let Some(pointer) = validator.duplicate {
@@ -75,6 +81,7 @@ const PHONES: [&str; 4] = ["/phone", "/phone_number", "/whatsapp", "/whatsapp_nu
 /// The pointer of ids, which are not searched: one UUID in eight hundred passes the card check.
 const ID: &str = "/id";
 
+#[derive(Default)]
 struct Validator {
     limits: JsonLimits,
     path: String,
@@ -87,18 +94,6 @@ struct Validator {
 }
 
 impl Validator {
-    fn new(limits: JsonLimits) -> Self {
-        Self {
-            limits,
-            path: String::new(),
-            cards: Vec::new(),
-            duplicate: None,
-            has_nul: false,
-            has_long_integer: false,
-            exceeded: None,
-        }
-    }
-
     fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), ParseError> {
         match reader.peek()? {
             b'"' => {
